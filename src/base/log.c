@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+// Formats one log line on the stack of whoever logs and writes it at once; lines of several threads
+// and processes do not mix because each is a single write of less than 4 KiB.
+#include "base/log.h"
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/json_write.h"
+
+#include <inttypes.h>
+#include <unistd.h>
+
+static const char *the_role = "slipway";
+static enum log_level the_least = LOG_INFO;
+static bool the_json;
+
+static const char *const NAMES[] = {"debug", "info", "warn", "error"};
+
+void log_init(const char *role, enum log_level least, bool json)
+{
+    the_role = role;
+    the_least = least;
+    the_json = json;
+}
+
+static bool plain(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if ((unsigned char)s.p[i] <= ' ' || s.p[i] == '"' || s.p[i] == '=' || s.p[i] == 0x7f)
+            return false;
+    return s.n > 0;
+}
+
+static void as_text(struct buf *b, enum log_level level, const char *time, const char *msg,
+                    const struct log_field *f)
+{
+    buf_addf(b, "%s %-5s %s: %s", time, NAMES[level], the_role, msg);
+    for (; f->type != LOG_END; f++) {
+        buf_addf(b, " %s=", f->key);
+        if (f->type == LOG_INT) {
+            buf_addf(b, "%" PRId64, f->num);
+        } else if (plain(f->str)) {
+            buf_add(b, f->str);
+        } else {
+            struct json_out j;
+            json_begin(&j, b);
+            json_str(&j, f->str);
+        }
+    }
+}
+
+static void as_json(struct buf *b, enum log_level level, const char *time, const char *msg,
+                    const struct log_field *f)
+{
+    struct json_out j;
+    json_begin(&j, b);
+    json_object(&j);
+    json_kcstr(&j, "time", time);
+    json_kcstr(&j, "level", NAMES[level]);
+    json_kcstr(&j, "role", the_role);
+    json_kcstr(&j, "msg", msg);
+    for (; f->type != LOG_END; f++) {
+        if (f->type == LOG_INT)
+            json_kint(&j, f->key, f->num);
+        else
+            json_kstr(&j, f->key, str_head(f->str, 1000));
+    }
+    json_end_object(&j);
+}
+
+void log_line(enum log_level level, const char *msg, const struct log_field *fields)
+{
+    if (level < the_least)
+        return;
+    char time[CLOCK_RFC3339_SIZE];
+    clock_rfc3339(clock_wall_ms(), time);
+    _autobuf_ struct buf line = BUF_INIT(4000);
+    if (the_json)
+        as_json(&line, level, time, msg, fields);
+    else
+        as_text(&line, level, time, msg, fields);
+    line.full = false;
+    buf_cut(&line, line.max - 1);
+    buf_addc(&line, '\n');
+    ssize_t wrote = write(STDERR_FILENO, line.p, line.n);
+    (void)wrote;
+}
