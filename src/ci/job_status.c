@@ -1,15 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Names of states, of `when`, and of reasons for failure, as GitLab spells them.
+// Names of `when` and of reasons for failure, as GitLab spells them, and kinds of states.
 #include "ci/job_status.h"
-
-static const char *const STATUS[CI_STATUS_COUNT] = {
-    [CI_CREATED] = "created",     [CI_WAITING_FOR_RESOURCE] = "waiting_for_resource",
-    [CI_PREPARING] = "preparing", [CI_PENDING] = "pending",
-    [CI_RUNNING] = "running",     [CI_SUCCESS] = "success",
-    [CI_FAILED] = "failed",       [CI_CANCELING] = "canceling",
-    [CI_CANCELED] = "canceled",   [CI_SKIPPED] = "skipped",
-    [CI_MANUAL] = "manual",       [CI_SCHEDULED] = "scheduled",
-};
 
 static const char *const WHEN[CI_WHEN_COUNT] = {
     [CI_ON_SUCCESS] = "on_success", [CI_ON_FAILURE] = "on_failure", [CI_ALWAYS] = "always",
@@ -71,24 +62,9 @@ static bool find(const char *const *names, size_t n, struct str name, size_t *re
     return false;
 }
 
-const char *ci_status_name(enum ci_status s)
-{
-    BUG_ON(s >= CI_STATUS_COUNT);
-    return STATUS[s];
-}
-
-bool ci_status_parse(struct str name, enum ci_status *ret)
-{
-    size_t i;
-    if (!find(STATUS, CI_STATUS_COUNT, name, &i))
-        return false;
-    *ret = (enum ci_status)i;
-    return true;
-}
-
 bool ci_status_is_complete(enum ci_status s)
 {
-    return s == CI_SUCCESS || s == CI_FAILED || s == CI_CANCELED || s == CI_SKIPPED;
+    return ci_status_in(s, CI_SET_FINISHED);
 }
 
 bool ci_status_is_active(enum ci_status s)
@@ -98,8 +74,7 @@ bool ci_status_is_active(enum ci_status s)
 
 bool ci_status_is_cancelable(enum ci_status s)
 {
-    return s == CI_CREATED || s == CI_WAITING_FOR_RESOURCE || s == CI_PREPARING ||
-           s == CI_PENDING || s == CI_RUNNING || s == CI_SCHEDULED || s == CI_MANUAL;
+    return ci_status_in(s, CI_SET_CANCELABLE);
 }
 
 const char *ci_when_name(enum ci_when w)
