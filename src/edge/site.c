@@ -8,6 +8,7 @@
 
 #include "edge/conditional.h"
 #include "edge/mime.h"
+#include "os/fd.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,14 +22,6 @@
 #define LINK_MAX_BYTES 512
 #define SWAP_RETRIES   20
 
-static void close_fd(int *fd)
-{
-    if (*fd >= 0)
-        close(*fd);
-    *fd = -1;
-}
-#define _autofd_ _cleanup_(close_fd)
-
 // Walks one segment at a time without following any symlink, for kernels and seccomp profiles
 // without openat2. Symlinks inside a site are then missing instead of followed.
 static int open_stepwise(int dir, const char *path, int flags)
@@ -39,7 +32,7 @@ static int open_stepwise(int dir, const char *path, int flags)
         if (part.n == 0)
             continue;
         if (part.n >= sizeof(segment) || str_is(part, "..")) {
-            close_fd(&at);
+            fd_close(&at);
             errno = ENOENT;
             return -1;
         }
@@ -49,7 +42,7 @@ static int open_stepwise(int dir, const char *path, int flags)
         int next =
             openat(at, segment, (last ? flags : O_PATH | O_DIRECTORY) | O_NOFOLLOW | O_CLOEXEC);
         int saved = errno;
-        close_fd(&at);
+        fd_close(&at);
         errno = saved;
         at = next;
     }
@@ -80,7 +73,7 @@ int site_root_open(struct site_root *r, const char *path, struct err *e)
 
 void site_root_close(struct site_root *r)
 {
-    close_fd(&r->fd);
+    fd_close(&r->fd);
 }
 
 // One publication: where it is, and which part of the request's path it answers.
@@ -136,7 +129,7 @@ static bool find_project(int ns, const char *path, char link[LINK_MAX_BYTES], co
             return true;
         }
         int next = openat(at, segment, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        close_fd(&at);
+        fd_close(&at);
         at = next;
         p += *p == '/';
     }
