@@ -7,7 +7,7 @@
 #include "base/err.h"
 #include "net/http_server.h"
 
-struct store;
+struct forge;
 struct githttp;
 
 struct githttp_config {
