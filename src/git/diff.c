@@ -3,6 +3,7 @@
 // libgit2 finds what changed and the lines; the limits decide how much of it is looked at.
 #include "git/diff.h"
 
+#include "base/buf.h"
 #include "git/repo_priv.h"
 
 #include "base/mem.h"
