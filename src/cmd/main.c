@@ -8,6 +8,9 @@
 static const struct cmd COMMANDS[] = {
     {"up", cmd_up, "start the whole platform on this machine"},
     {"edge", cmd_edge, "the front door: routes by host, serves published pages"},
+    {"admin", cmd_admin, "tokens, passwords and accounts, on the machine itself"},
+    {"backup", cmd_backup, "write the whole state to one file, while it runs"},
+    {"restore", cmd_restore, "make a state folder from a backup"},
     {"sample", cmd_sample, "load a sample project"},
     {"version", cmd_version, "print the version"},
 };
