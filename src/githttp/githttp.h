@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// Git over HTTP (gitprotocol-http(5), smart protocol 0, 1 and 2): /<full/path>.git/info/refs,
+// git-upload-pack and git-receive-pack. Asks forge who the caller is and what they may do before a
+// byte of a pack is taken, and turns ref updates into push events exactly once.
+#pragma once
+
+#include "base/err.h"
+#include "net/http_server.h"
+
+struct forge;
+struct store;
+struct githttp;
+
+// A ref that moved. `old_sha` or `new_sha` is 40 zeros when the ref was made or removed.
+struct push_event {
+    int64_t id; // of the event's row; mark it processed when its pipeline exists
+    int64_t project_id, user_id;
+    const char *ref; // full name
+    const char *old_sha, *new_sha;
+};
+
+struct githttp_config {
+    struct store *store;
+    const char *repos_dir;   // <state>/repos
+    const char *git_program; // NULL: "git"
+    int64_t max_push_bytes;  // of one pack; 0: 2 GiB
+    int64_t max_repo_bytes;  // 0: 10 GiB
+    int64_t idle_ms;         // a request without progress ends; 0: 60,000
+    int64_t total_ms;        // longest request; 0: 3,600,000
+    // Called in the worker thread after the event was committed, and by githttp_reconcile for
+    // events that no pipeline was made of yet. It must be safe to be called twice for one event.
+    void (*pushed)(void *ctx, const struct push_event *ev);
+    void *ctx;
+};
+
+struct githttp *githttp_new(const struct githttp_config *cfg, struct err *e) MUST_USE;
+void githttp_free(struct githttp *g);
+
+// True for paths this face answers (any path with ".git/" before info/refs, git-upload-pack,
+// git-receive-pack, HEAD or objects/).
+bool githttp_matches(struct str path);
+// The handler; `ctx` is the struct githttp.
+int githttp_handle(struct http_call *c, void *ctx);
+
+// Settles what a crash left: pushes whose git ended but whose event was not written, and events
+// that were not processed. Call once at start, before requests are taken; repositories in which an
+// orphaned git still works are settled when it has ended (it is waited for, `max_wait_ms` at most).
+int githttp_reconcile(struct githttp *g, int64_t max_wait_ms, struct err *e) MUST_USE;
