@@ -11,3 +11,4 @@ struct cmd {
 };
 
 int cmd_version(int argc, char **argv);
+int cmd_edge(int argc, char **argv);

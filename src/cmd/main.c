@@ -6,6 +6,7 @@
 #include <string.h>
 
 static const struct cmd COMMANDS[] = {
+    {"edge", cmd_edge, "the front door: pages and everything else on one address"},
     {"version", cmd_version, "print the version"},
 };
 
