@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The dispatcher: finds the route, learns who asks, checks scope and role as the table says, reads the
-// parameters, loads the project or group that the path names, and calls the handler. One struct api
-// is shared by all workers and immutable; each request's state is on its worker's stack and arena.
+// The dispatcher: finds the route, learns who asks, checks scope and role as the table says, reads
+// the parameters, loads the project or group that the path names, and calls the handler. One struct
+// api is shared by all workers and immutable; each request's state is on its worker's stack and
+// arena.
 #include "api/api.h"
 
 #include "api/health.h"
@@ -13,9 +14,9 @@
 #include "base/mem.h"
 
 static const struct route_table *const tables[] = {
-    &version_table,    &user_table,     &token_table,    &group_table,  &project_table,
-    &member_table,     &repo_table,     &branch_table,   &commit_table, &protection_table,
-    &variable_table,   &pipeline_table, &job_table,      &artifact_table, &runner_table,
+    &version_table,    &user_table,     &token_table,  &group_table,    &project_table,
+    &member_table,     &repo_table,     &branch_table, &commit_table,   &protection_table,
+    &variable_table,   &pipeline_table, &job_table,    &artifact_table, &runner_table,
     &runner_job_table, &pages_table,    &lint_table,
 };
 
@@ -269,8 +270,8 @@ static int enter(struct api_req *r)
         return 0;
     int rc = in_project ? access_project_find(&r->tx, r->a, &r->who, r->path[0], ACCESS_NONE,
                                               &r->project, &r->level, &r->e)
-                        : access_ns_find(&r->tx, r->a, &r->who, r->path[0], ACCESS_NONE,
-                                         &r->group, &r->level, &r->e);
+                        : access_ns_find(&r->tx, r->a, &r->who, r->path[0], ACCESS_NONE, &r->group,
+                                         &r->level, &r->e);
     if (rc < 0) {
         // Anonymous callers learn nothing, but that signing in might help.
         if (rc == E_NOTFOUND && !req_signed_in(r) && !read)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The REST face: GitLab's API v4 and its runner protocol, plus the health endpoints. One struct api serves all
-// worker threads and does not change after api_new.
+// The REST face: GitLab's API v4 and its runner protocol, plus the health endpoints. One struct api
+// serves all worker threads and does not change after api_new.
 #pragma once
 
 #include "api/route.h"
@@ -24,7 +24,11 @@ struct api_ctx {
     int64_t artifact_max;       // bytes of one upload; 0: 100 MiB
     int64_t trace_max;          // bytes of one trace; 0: 100 MiB
     int64_t poll_ms;            // how long a runner's request for a job is held; 0: 50,000
-    // Extra readiness: false (and a sentence in `why`) while the server should get no traffic. May be NULL.
+    // After a branch or tag was changed here, with its push event committed; as githttp_config.pushed. May be NULL.
+    void (*pushed)(void *ctx, int64_t push_event_id);
+    void *pushed_ctx;
+    // Extra readiness: false (and a sentence in `why`) while the server should get no traffic. May
+    // be NULL.
     bool (*ready)(void *ctx, struct err *why);
     void *ready_ctx;
     // The text of /metrics after the api's own figures; may be NULL.
@@ -32,8 +36,8 @@ struct api_ctx {
     void *metrics_ctx;
 };
 
-// Sets the links of published pages right (a crash may have come between row and link). `c` is copied, what it
-// points to must outlive the api.
+// Sets the links of published pages right (a crash may have come between row and link). `c` is
+// copied, what it points to must outlive the api.
 int api_new(const struct api_ctx *c, struct api **ret, struct err *e) MUST_USE;
 void api_free(struct api *api);
 
@@ -42,8 +46,8 @@ bool api_matches(struct str path);
 // The handler; `api` is a struct api.
 int api_handle(struct http_call *c, void *api);
 
-// The server's wake callback (store_on_wake, ci_engine_config.notify) reaches parked runners through
-// http_server_wake with the same topics; nothing of the api's own is needed.
+// The server's wake callback (store_on_wake, ci_engine_config.notify) reaches parked runners
+// through http_server_wake with the same topics; nothing of the api's own is needed.
 
 // Every route, for the help page: for (size_t t = 0; (table = api_routes(t)); t++)
 const struct route_table *api_routes(size_t t);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Artifacts: runners upload and download them, people download archives and single files out of them. An
-// upload streams to disk, is checked, made durable, and only then becomes a row. Runs in request workers.
+// Artifacts: runners upload and download them, people download archives and single files out of
+// them. An upload streams to disk, is checked, made durable, and only then becomes a row. Runs in
+// request workers.
 #include "api/multipart.h"
 #include "api/runner_auth.h"
 #include "api/shapes.h"
@@ -221,7 +222,8 @@ static int send_archive(struct api_req *r, int64_t job_id)
     return HTTP_DONE;
 }
 
-// With the token of the job itself or of another running job of the same project, as `needs` has it.
+// With the token of the job itself or of another running job of the same project, as `needs` has
+// it.
 static int runner_download(struct api_req *r)
 {
     struct secret_hash h;
@@ -311,8 +313,8 @@ static int job_artifact_file(struct api_req *r)
 
 static int find_latest(struct api_req *r, struct job *ret)
 {
-    return job_latest_success(&r->tx, r->a, r->project.id, r->path[1],
-                              req_str(r, "job", STR_NONE), ret, &r->e);
+    return job_latest_success(&r->tx, r->a, r->project.id, r->path[1], req_str(r, "job", STR_NONE),
+                              ret, &r->e);
 }
 
 static int ref_download(struct api_req *r)
@@ -365,7 +367,7 @@ static int artifacts_delete(struct api_req *r)
     return reply_empty(r, 204);
 }
 
-#define ZIP .reply_type = "application/zip"
+#define ZIP    .reply_type = "application/zip"
 #define OCTETS .reply_type = "application/octet-stream"
 #define BY_REF PARAMS(REQ("job", STR, "The job's name.", .max = 255))
 
@@ -384,9 +386,9 @@ static const struct route routes[] = {
           .job_token = true, .doc = "Download a job's artifacts."),
     ROUTE(GET, "/projects/:id/jobs/:job_id/artifacts/*artifact_path", job_artifact_file, READ_API,
           GUEST, OCTETS, .job_token = true, .doc = "Download one file out of a job's artifacts."),
-    ROUTE(GET, "/projects/:id/jobs/artifacts/:ref_name/download", ref_download, READ_API, GUEST, ZIP,
-          .job_token = true, .doc = "Download the artifacts of the newest successful job of a ref.",
-          BY_REF),
+    ROUTE(GET, "/projects/:id/jobs/artifacts/:ref_name/download", ref_download, READ_API, GUEST,
+          ZIP, .job_token = true,
+          .doc = "Download the artifacts of the newest successful job of a ref.", BY_REF),
     ROUTE(GET, "/projects/:id/jobs/artifacts/:ref_name/raw/*artifact_path", ref_file, READ_API,
           GUEST, OCTETS, .job_token = true,
           .doc = "Download one file out of the newest artifacts of a ref.", BY_REF),

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Groups and namespaces: listing, making, deleting. The rules are forge/project.h's. Runs in request workers.
+// Groups and namespaces: listing, making, deleting. The rules are forge/project.h's. Runs in
+// request workers.
 #include "api/shapes.h"
 #include "api/tables.h"
 #include "forge/project.h"
@@ -36,8 +37,7 @@ static int namespace_index(struct api_req *r)
 static int namespace_show(struct api_req *r)
 {
     struct ns n;
-    REQ_TRY(r,
-            access_ns_find(&r->tx, r->a, &r->who, r->path[0], ACCESS_NONE, &n, &r->level, &r->e),
+    REQ_TRY(r, access_ns_find(&r->tx, r->a, &r->who, r->path[0], ACCESS_NONE, &n, &r->level, &r->e),
             "Namespace");
     shape_namespace(r, reply_begin(r), &n);
     return reply_end(r);
@@ -141,8 +141,7 @@ static const struct route routes[] = {
                  OPT("parent_id", INT, "The group above."),
                  OPT("description", STR, "What it is.", .max = 500),
                  OPT("visibility", STR, "Who sees it.", .values = VISIBILITIES))),
-    ROUTE(GET, "/groups/:id", group_show, READ_API, GUEST, .reply = "group",
-          .doc = "Show a group.",
+    ROUTE(GET, "/groups/:id", group_show, READ_API, GUEST, .reply = "group", .doc = "Show a group.",
           PARAMS(OPT("with_projects", BOOL, "Accepted; see /groups/:id/projects."))),
     ROUTE(PUT, "/groups/:id", group_put, API, OWNER, .reply = "group", .doc = "Change a group.",
           PARAMS(OPT("name", STR, "Name for people.", .max = 255),

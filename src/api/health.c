@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tells machines whether the server lives, whether it may be sent traffic, and its figures. Health and
-// liveness touch nothing but this process; readiness asks the database. Any worker thread.
+// Tells machines whether the server lives, whether it may be sent traffic, and its figures. Health
+// and liveness touch nothing but this process; readiness asks the database. Any worker thread.
 #include "api/health.h"
 
 #include <inttypes.h>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// /-/health, /-/liveness, /-/readiness and /metrics: for load balancers, supervisors and Prometheus.
+// /-/health, /-/liveness, /-/readiness and /metrics: for load balancers, supervisors and
+// Prometheus.
 #pragma once
 
 #include "api/request.h"

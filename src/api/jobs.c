@@ -106,8 +106,8 @@ static int job_trace(struct api_req *r)
     http_set(r->http, "X-Content-Type-Options", STR("nosniff"));
     _cleanup_(closep) int fd = -1;
     int64_t size = 0;
-    int rc = blob_open(r->api->cfg.store, trace_path(r->a, job.project_id, job.id), &fd, &size,
-                       &r->e);
+    int rc =
+        blob_open(r->api->cfg.store, trace_path(r->a, job.project_id, job.id), &fd, &size, &r->e);
     if (rc == E_NOTFOUND || (rc == 0 && size == 0)) {
         http_send(r->http, "text/plain; charset=utf-8", STR(""));
         return HTTP_DONE;

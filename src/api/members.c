@@ -51,9 +51,7 @@ static int member_index_all(struct api_req *r)
 static int member_show(struct api_req *r)
 {
     struct member m;
-    REQ_TRY(r,
-            member_get(&r->tx, r->a, r->project.id, r->group.id, req_id(r, 1), &m, &r->e),
-            NULL);
+    REQ_TRY(r, member_get(&r->tx, r->a, r->project.id, r->group.id, req_id(r, 1), &m, &r->e), NULL);
     shape_member(r, reply_begin(r), &m);
     return reply_end(r);
 }
@@ -93,8 +91,7 @@ static int set_member(struct api_req *r, int64_t user_id, bool must_be_new, bool
         return reply_error(r, 400, "access_level does not have a valid value");
     struct user u;
     REQ_TRY(r, user_get(&r->tx, r->a, user_id, &u, &r->e), "User");
-    bool is_member =
-        member_get(&r->tx, r->a, r->project.id, r->group.id, user_id, &m, &r->e) == 0;
+    bool is_member = member_get(&r->tx, r->a, r->project.id, r->group.id, user_id, &m, &r->e) == 0;
     if (must_be_new && is_member)
         return reply_message(r, 409, "Member already exists");
     if (must_exist && !is_member)
@@ -120,8 +117,7 @@ static int member_post(struct api_req *r)
     int64_t user_id = req_int(r, "user_id", 0);
     struct user u;
     if (!user_id && req_has(r, "username")) {
-        REQ_TRY(r,
-                user_by_username(&r->tx, r->a, req_str(r, "username", STR_NONE), &u, &r->e),
+        REQ_TRY(r, user_by_username(&r->tx, r->a, req_str(r, "username", STR_NONE), &u, &r->e),
                 "User");
         user_id = u.id;
     }
@@ -141,10 +137,10 @@ static int member_delete(struct api_req *r)
     int64_t user_id = req_id(r, 1);
     REQ_TRY(r, member_get(&r->tx, r->a, r->project.id, r->group.id, user_id, &m, &r->e), NULL);
     req_end_read(r);
-    REQ_TRY(r,
-            member_drop(r->api->cfg.forge, r->a, &r->who, r->project.id, r->group.id, user_id,
-                        &r->e),
-            "User");
+    REQ_TRY(
+        r,
+        member_drop(r->api->cfg.forge, r->a, &r->who, r->project.id, r->group.id, user_id, &r->e),
+        "User");
     return reply_empty(r, 204);
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Splits a multipart/form-data body while it arrives. One window of memory, whatever the upload's size;
-// the caller pulls pieces. Belongs to the handler that reads the body.
+// Splits a multipart/form-data body while it arrives. One window of memory, whatever the upload's
+// size; the caller pulls pieces. Belongs to the handler that reads the body.
 #include "api/multipart.h"
 
 #include <string.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Turns the route tables into an OpenAPI 3.0.3 document: one operation per route with its parameters,
-// body, reply and security. Called once at start by the api object, and by tests.
+// Turns the route tables into an OpenAPI 3.0.3 document: one operation per route with its
+// parameters, body, reply and security. Called once at start by the api object, and by tests.
 #include "api/openapi.h"
 
 #include "api/schema.h"
@@ -30,9 +30,9 @@ static void write_type(struct json_out *j, const struct param *p)
     static const struct {
         const char *type, *format;
     } plain[] = {
-        [TYPE_STR] = {"string", NULL},       [TYPE_INT] = {"integer", "int64"},
-        [TYPE_BOOL] = {"boolean", NULL},     [TYPE_TIME] = {"string", "date-time"},
-        [TYPE_STRS] = {"array", NULL},       [TYPE_JSON] = {NULL, NULL},
+        [TYPE_STR] = {"string", NULL},      [TYPE_INT] = {"integer", "int64"},
+        [TYPE_BOOL] = {"boolean", NULL},    [TYPE_TIME] = {"string", "date-time"},
+        [TYPE_STRS] = {"array", NULL},      [TYPE_JSON] = {NULL, NULL},
         [TYPE_FILE] = {"string", "binary"},
     };
     json_object(j);

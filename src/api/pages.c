@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Publishes sites: unpacks the part of an archive below its public folder into a fresh folder, then moves the
-// project's link to it with one rename. A hostile archive can only fill its own fresh folder, up to the limits.
-// Runs in the request worker that reported the job; api_new sets links right after a crash.
+// Publishes sites: unpacks the part of an archive below its public folder into a fresh folder, then
+// moves the project's link to it with one rename. A hostile archive can only fill its own fresh
+// folder, up to the limits. Runs in the request worker that reported the job; api_new sets links
+// right after a crash.
 #include "api/pages.h"
 
 #include "api/tables.h"
@@ -11,8 +12,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -171,7 +172,8 @@ static int unpack_archive(const struct api *api, const struct artifact *archive,
     return syncfs(base) < 0 ? err_errno(e, errno, "cannot make pages/%s durable", target) : 0;
 }
 
-// Rows first say what is active, then the link follows; api_new repeats the second step after a crash.
+// Rows first say what is active, then the link follows; api_new repeats the second step after a
+// crash.
 static int activate(const struct api *api, struct pages_deployment *d, struct err *e)
 {
     _autotx_ struct tx tx = TX_NONE;
@@ -204,8 +206,10 @@ int pages_publish(const struct api *api, const struct job *job, const struct art
     while (str_starts(root, STR("./")))
         root = str_from(root, 2);
     struct str below_state = arena_strf(&a, "pages/%" PRISTR, STRARG(dir));
-    struct pages_deployment d = {.project_id = job->project_id, .job_id = job->id,
-                                 .pipeline_id = job->pipeline_id, .dir = below_state};
+    struct pages_deployment d = {.project_id = job->project_id,
+                                 .job_id = job->id,
+                                 .pipeline_id = job->pipeline_id,
+                                 .dir = below_state};
     TRY(blob_remove(api->cfg.store, below_state, e));
     int rc = unpack_archive(api, archive, root, arena_printf(&a, "%" PRISTR "/public", STRARG(dir)),
                             pages, &d, e);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Turns a query string, a form or a JSON body into the typed parameters that a route declares, with
-// GitLab's error texts. Jansson parses the JSON; its tree is copied into plain values at once, so that
-// no handler deals with reference counts. Runs in the request's worker thread; keeps nothing.
+// GitLab's error texts. Jansson parses the JSON; its tree is copied into plain values at once, so
+// that no handler deals with reference counts. Runs in the request's worker thread; keeps nothing.
 #include "api/param.h"
 
 #include "base/clock.h"
@@ -42,7 +42,7 @@ static int json_precheck(struct str text, struct err *e)
     return 0;
 }
 
-static void json_copy(struct arena *a, const json_t *from, struct api_json *to)
+static void value_copy(struct arena *a, const json_t *from, struct api_json *to)
 {
     switch (json_typeof(from)) {
     case JSON_OBJECT: {
@@ -53,9 +53,10 @@ static void json_copy(struct arena *a, const json_t *from, struct api_json *to)
         struct api_json *at = to->item;
         const char *key;
         json_t *value;
-        json_object_foreach ((json_t *)from, key, value) {
+        json_object_foreach((json_t *)from, key, value)
+        {
             at->key = arena_str(a, str_of(key));
-            json_copy(a, value, at++);
+            value_copy(a, value, at++);
         }
         break;
     }
@@ -65,7 +66,7 @@ static void json_copy(struct arena *a, const json_t *from, struct api_json *to)
         to->item = ARENA_ARRAY(a, struct api_json, n + 1);
         to->end = to->item + n;
         for (size_t i = 0; i < n; i++)
-            json_copy(a, json_array_get(from, i), &to->item[i]);
+            value_copy(a, json_array_get(from, i), &to->item[i]);
         break;
     }
     case JSON_STRING:
@@ -108,7 +109,7 @@ int api_json_parse(struct arena *a, struct str text, struct api_json *ret, struc
     if (!root)
         return err_set(e, E_INVALID, "JSON is not valid, line %d, column %d: %s", je.line,
                        je.column, je.text);
-    json_copy(a, root, ret);
+    value_copy(a, root, ret);
     json_decref(root);
     return 0;
 }
@@ -279,8 +280,8 @@ struct complaints {
 
 static void complain(struct complaints *c, const char *name, const char *what)
 {
-    int len = snprintf(c->text + c->n, sizeof(c->text) - c->n, "%s%s %s", c->n ? ", " : "", name,
-                       what);
+    int len =
+        snprintf(c->text + c->n, sizeof(c->text) - c->n, "%s%s %s", c->n ? ", " : "", name, what);
     if (len > 0 && c->n + (size_t)len < sizeof(c->text))
         c->n += (size_t)len;
     else

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reads what a client sent (query, form, JSON body) into the parameters that a route declares, and
-// says what is wrong with it in GitLab's words. Pure: no I/O. Everything lies in the request's arena.
+// says what is wrong with it in GitLab's words. Pure: no I/O. Everything lies in the request's
+// arena.
 #pragma once
 
 #include "api/route.h"
 #include "base/arena.h"
 #include "base/err.h"
 
-// A JSON value, as plain data. `text` holds strings, and numbers and booleans as they would be written.
+// A JSON value, as plain data. `text` holds strings, and numbers and booleans as they would be
+// written.
 struct api_json {
     enum { AJ_NULL, AJ_BOOL, AJ_INT, AJ_REAL, AJ_STR, AJ_ARRAY, AJ_OBJECT } type;
     bool b;
@@ -46,8 +48,8 @@ struct params {
 };
 
 // Fills from the query, then from the body, which wins. `type` is the body's Content-Type, `body`
-// empty when there is none. Undeclared names are ignored, as GitLab does. E_INVALID with `e->msg` as
-// GitLab words it: "name is missing, visibility does not have a valid value".
+// empty when there is none. Undeclared names are ignored, as GitLab does. E_INVALID with `e->msg`
+// as GitLab words it: "name is missing, visibility does not have a valid value".
 int params_read(struct params *p, const struct param *decl, struct arena *a, struct str query,
                 struct str type, struct str body, struct err *e) MUST_USE;
 // Adds one value from a multipart field; checks come with params_check.

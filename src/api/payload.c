@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Writes a claimed job as the JSON that gitlab-runner expects: what to fetch, which variables, which steps,
-// which artifacts. Only formats what the engine decided. Runs in the request worker that claimed the job.
+// Writes a claimed job as the JSON that gitlab-runner expects: what to fetch, which variables,
+// which steps, which artifacts. Only formats what the engine decided. Runs in the request worker
+// that claimed the job.
 #include "api/payload.h"
 
 #include "ci/engine.h"
@@ -183,10 +184,14 @@ static void dependencies(struct json_out *j, const struct ci_claim *c)
 static void features(struct json_out *j, const struct ci_claim *c)
 {
     static const char *const reasons[] = {
-        "unknown_failure",          "script_failure",
-        "runner_system_failure",    "job_execution_timeout",
-        "image_pull_failure",       "runner_configuration_error",
-        "runner_external_dependency_failure", "runner_interrupted",
+        "unknown_failure",
+        "script_failure",
+        "runner_system_failure",
+        "job_execution_timeout",
+        "image_pull_failure",
+        "runner_configuration_error",
+        "runner_external_dependency_failure",
+        "runner_interrupted",
     };
     json_key(j, "features");
     json_object(j);

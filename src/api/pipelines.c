@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Pipelines of a project: listing, starting, canceling, retrying, deleting. The engine (ci/engine.h) does, this
-// file reads requests and writes GitLab's shapes. Runs in request workers.
+// Pipelines of a project: listing, starting, canceling, retrying, deleting. The engine
+// (ci/engine.h) does, this file reads requests and writes GitLab's shapes. Runs in request workers.
 #include "api/jobs_api.h"
 #include "api/shapes.h"
 #include "api/tables.h"
@@ -183,15 +183,16 @@ static int pipeline_create(struct api_req *r)
     struct str ref = req_str(r, "ref", STR_NONE);
     bool is_protected = false;
     struct protection rule = {0};
-    REQ_TRY(r,
-            access_ref_protected(&r->tx, r->a, r->project.id, false, ref, &is_protected, &rule,
-                                 &r->e),
-            NULL);
+    REQ_TRY(
+        r,
+        access_ref_protected(&r->tx, r->a, r->project.id, false, ref, &is_protected, &rule, &r->e),
+        NULL);
     if (is_protected && r->level < (rule.push_level ? rule.push_level : ROLE_MAINTAINER) &&
         r->level < (rule.merge_level ? rule.merge_level : ROLE_MAINTAINER)) {
-        err_set(&r->e, E_INVALID, "You do not have sufficient permission to run a pipeline on "
-                                  "'%" PRISTR "'. Please select a different branch or contact "
-                                  "your administrator for assistance.",
+        err_set(&r->e, E_INVALID,
+                "You do not have sufficient permission to run a pipeline on "
+                "'%" PRISTR "'. Please select a different branch or contact "
+                "your administrator for assistance.",
                 STRARG(str_head(ref, 200)));
         return base_error(r);
     }
@@ -290,20 +291,19 @@ static int pipeline_remove(struct api_req *r)
 }
 
 static const struct route routes[] = {
-    ROUTE(GET, "/projects/:id/pipelines", pipeline_index, READ_API, GUEST,
-          .reply = "pipeline_basic[]", .paged = true, .doc = "List pipelines, newest first.",
-          PARAMS(OPT("scope", STR, "Only these.",
-                     .values = "running|pending|finished|branches|tags"),
-                 OPT("status", STR, "Only in this state."), OPT("ref", STR, "Only of this ref."),
-                 OPT("sha", STR, "Only of this commit."), OPT("source", STR, "Only started so."),
-                 OPT("username", STR, "Only of this user."), OPT("name", STR, "Only of this name."),
-                 OPT("yaml_errors", BOOL, "Accepted."),
-                 OPT("created_after", TIME, "Made after."),
-                 OPT("created_before", TIME, "Made before."),
-                 OPT("updated_after", TIME, "Changed after."),
-                 OPT("updated_before", TIME, "Changed before."),
-                 OPT("order_by", STR, "Order.", .values = "id|status|ref|updated_at|user_id"),
-                 OPT("sort", STR, "Direction.", .values = "asc|desc"))),
+    ROUTE(
+        GET, "/projects/:id/pipelines", pipeline_index, READ_API, GUEST,
+        .reply = "pipeline_basic[]", .paged = true, .doc = "List pipelines, newest first.",
+        PARAMS(OPT("scope", STR, "Only these.", .values = "running|pending|finished|branches|tags"),
+               OPT("status", STR, "Only in this state."), OPT("ref", STR, "Only of this ref."),
+               OPT("sha", STR, "Only of this commit."), OPT("source", STR, "Only started so."),
+               OPT("username", STR, "Only of this user."), OPT("name", STR, "Only of this name."),
+               OPT("yaml_errors", BOOL, "Accepted."), OPT("created_after", TIME, "Made after."),
+               OPT("created_before", TIME, "Made before."),
+               OPT("updated_after", TIME, "Changed after."),
+               OPT("updated_before", TIME, "Changed before."),
+               OPT("order_by", STR, "Order.", .values = "id|status|ref|updated_at|user_id"),
+               OPT("sort", STR, "Direction.", .values = "asc|desc"))),
     ROUTE(GET, "/projects/:id/pipelines/latest", pipeline_newest, READ_API, GUEST,
           .reply = "pipeline", .doc = "Show the newest pipeline of a ref.",
           PARAMS(OPT("ref", STR, "Branch or tag; the default branch when missing."))),

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Projects: listing, making, changing, deleting. The rules are forge/project.h's. Runs in request workers.
+// Projects: listing, making, changing, deleting. The rules are forge/project.h's. Runs in request
+// workers.
 #include "api/pages.h"
 #include "api/shapes.h"
 #include "api/tables.h"
@@ -113,7 +114,8 @@ static int create_for(struct api_req *r, const struct actor *who)
     };
     enum visibility v;
     if (!n.name.n && !n.path.n)
-        return reply_error(r, 400, "name, path are missing, at least one parameter must be provided");
+        return reply_error(r, 400,
+                           "name, path are missing, at least one parameter must be provided");
     if (visibility_parse(req_str(r, "visibility", STR_NONE), &v))
         n.visibility = (int)v;
     req_end_read(r);
@@ -135,8 +137,12 @@ static int project_post_user(struct api_req *r)
 {
     struct user u;
     REQ_TRY(r, user_get(&r->tx, r->a, req_id(r, 0), &u, &r->e), "User");
-    struct actor owner = {.kind = ACTOR_USER, .user_id = u.id, .username = u.username,
-                          .name = u.name, .email = u.email, .admin = u.admin,
+    struct actor owner = {.kind = ACTOR_USER,
+                          .user_id = u.id,
+                          .username = u.username,
+                          .name = u.name,
+                          .email = u.email,
+                          .admin = u.admin,
                           .scopes = SCOPE_ALL};
     return create_for(r, &owner);
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Protected branches: who may push and merge. The rule that applies them is forge/access.h's. Runs in request
-// workers.
+// Protected branches: who may push and merge. The rule that applies them is forge/access.h's. Runs
+// in request workers.
+#include "store/protections.h"
 #include "api/shapes.h"
 #include "api/tables.h"
-#include "store/protections.h"
 
 static void level(struct json_out *j, const char *key, int64_t id, int value)
 {
@@ -99,8 +99,10 @@ static int protection_post(struct api_req *r)
         return reply_error(r, 400, "push_access_level does not have a valid value");
     if (!level_ok(merge))
         return reply_error(r, 400, "merge_access_level does not have a valid value");
-    struct protection p = {.project_id = r->project.id, .name = req_str(r, "name", STR_NONE),
-                           .push_level = (int)push, .merge_level = (int)merge,
+    struct protection p = {.project_id = r->project.id,
+                           .name = req_str(r, "name", STR_NONE),
+                           .push_level = (int)push,
+                           .merge_level = (int)merge,
                            .allow_force_push = req_bool(r, "allow_force_push", false)};
     if (str_has_control(p.name))
         return reply_error(r, 400, "name is invalid");

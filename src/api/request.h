@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Inside src/api: one request on its way through a handler, and how handlers answer. A request belongs
-// to its worker thread; everything in it lives in the call's arena and ends with the handler.
+// Inside src/api: one request on its way through a handler, and how handlers answer. A request
+// belongs to its worker thread; everything in it lives in the call's arena and ends with the
+// handler.
 #pragma once
 
 #include "api/api.h"
@@ -67,8 +68,9 @@ struct json_out *reply_begin(struct api_req *r);
 int reply_end(struct api_req *r); // with the route's status
 int reply_status(struct api_req *r, int status);
 int reply_empty(struct api_req *r, int status);
-int reply_message(struct api_req *r, int status, const char *fmt, ...) PRINTF(3, 4); // {"message":..}
-int reply_error(struct api_req *r, int status, const char *fmt, ...) PRINTF(3, 4);   // {"error":..}
+int reply_message(struct api_req *r, int status, const char *fmt, ...)
+    PRINTF(3, 4);                                                                  // {"message":..}
+int reply_error(struct api_req *r, int status, const char *fmt, ...) PRINTF(3, 4); // {"error":..}
 int reply_404(struct api_req *r, const char *what); // "404 Project Not Found"
 int reply_forbidden(struct api_req *r, const char *why_or_null);
 // What r->e says, by its code; E_NOTFOUND is "404 <what> Not Found".
@@ -89,7 +91,7 @@ void reply_page_open(struct api_req *r, bool more);
 
 struct str req_project_url(struct api_req *r); // "http://host/group/project"
 struct str req_url(struct api_req *r, const char *fmt, ...) PRINTF(2, 3); // external URL + text
-const char *req_repo_path(struct api_req *r); // of r->project, on disk
+const char *req_repo_path(struct api_req *r);                             // of r->project, on disk
 
 // ---- who ----
 

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// The vocabulary of route tables. A route is one line of a static table in the file of its face: method, path, handler, token scope, role,
-// parameters, reply and one line of documentation. Everything else comes from the table: the router, the
-// authorization, reading and checking parameters, 405 and Allow, the OpenAPI document and the API help page.
+// The vocabulary of route tables. A route is one line of a static table in the file of its face:
+// method, path, handler, token scope, role, parameters, reply and one line of documentation.
+// Everything else comes from the table: the router, the authorization, reading and checking
+// parameters, 405 and Allow, the OpenAPI document and the API help page.
 //
-// To add a route: write a handler `static int thing_get(struct api_req *r)` in the face's file, add a
-// ROUTE line to the table at its end, declare its parameters there, and name its reply in schema.c.
+// To add a route: write a handler `static int thing_get(struct api_req *r)` in the face's file, add
+// a ROUTE line to the table at its end, declare its parameters there, and name its reply in
+// schema.c.
 #pragma once
 
 #include "base/str.h"
@@ -24,8 +26,8 @@ enum api_need {
     NEED_SELF,          // any valid token: what it may always do with itself
 };
 
-// Who may call a route. On paths below /projects/:id and /groups/:id the access levels speak of that
-// project or group, which the dispatcher has loaded before the handler runs.
+// Who may call a route. On paths below /projects/:id and /groups/:id the access levels speak of
+// that project or group, which the dispatcher has loaded before the handler runs.
 enum api_role {
     ROLE_ANYONE,        // also nobody
     ROLE_USER,          // somebody signed in
@@ -59,13 +61,21 @@ struct param {
 #define PARAM_STR_MAX KIB(64)
 #define PARAMS_MAX    40 // of one route
 
-#define PARAMS(...) .params = (const struct param[]){__VA_ARGS__, {0}}
+#define PARAMS(...)                                                                                \
+    .params = (const struct param[])                                                               \
+    {                                                                                              \
+        __VA_ARGS__,                                                                               \
+        {                                                                                          \
+            0                                                                                      \
+        }                                                                                          \
+    }
 // OPT("visibility", STR, "Who may see it.", .values = "private|internal|public")
 #define OPT(name_, type_, doc_, ...)                                                               \
     {                                                                                              \
         .name = name_, .type = TYPE_##type_, .doc = doc_ __VA_OPT__(, ) __VA_ARGS__                \
     }
-#define REQ(name_, type_, doc_, ...) OPT(name_, type_, doc_, .required = true __VA_OPT__(, ) __VA_ARGS__)
+#define REQ(name_, type_, doc_, ...)                                                               \
+    OPT(name_, type_, doc_, .required = true __VA_OPT__(, ) __VA_ARGS__)
 
 struct route {
     enum api_method method;
@@ -91,7 +101,7 @@ struct route {
 #define ROUTE(method_, pattern_, handle_, scope_, role_, ...)                                      \
     {                                                                                              \
         .method = API_##method_, .pattern = "/api/v4" pattern_, .handle = handle_,                 \
-        .scope = NEED_##scope_, .role = ROLE_##role_ __VA_OPT__(, ) __VA_ARGS__                   \
+        .scope = NEED_##scope_, .role = ROLE_##role_ __VA_OPT__(, ) __VA_ARGS__                    \
     }
 
 struct route_table {
@@ -107,5 +117,5 @@ struct route_table {
 const char *api_method_name(enum api_method m);
 // -1: not a method of this API. HEAD counts as GET.
 int api_method_of(struct str name);
-const char *api_scope_name(enum api_need s); // as documented, e.g. "read_api"
-const char *api_role_name(enum api_role r);   // e.g. "Developer"
+const char *api_need_name(enum api_need s); // as documented, e.g. "read_api"
+const char *api_role_name(enum api_role r);  // e.g. "Developer"

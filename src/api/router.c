@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Compiles the route tables into a trie with one node per path segment and walks it for each
 // request. The trie belongs to the api object, is built at start and only read afterwards, by any
-// thread. Decoding of percent signs happens after splitting, so an encoded slash stays in its segment.
+// thread. Decoding of percent signs happens after splitting, so an encoded slash stays in its
+// segment.
 #include "api/router.h"
 
 #include "base/err.h"
@@ -39,8 +40,8 @@ int api_method_of(struct str name)
 
 const char *api_need_name(enum api_need s)
 {
-    static const char *const names[] = {"none", "read_user", "read_api", "read_repository",
-                                        "create_runner", "api", "any"};
+    static const char *const names[] = {"none",          "read_user", "read_api", "read_repository",
+                                        "create_runner", "api",       "any"};
     return names[s];
 }
 
@@ -188,8 +189,7 @@ void api_router_match(const struct api_router *r, int method, struct str path,
     *ret = (struct api_match){0};
     if (path.n == 0 || path.p[0] != '/')
         return;
-    const struct node *found =
-        node_walk(&r->root, (struct str){path.p + 1, path.n - 1}, ret, 0, 0);
+    const struct node *found = node_walk(&r->root, (struct str){path.p + 1, path.n - 1}, ret, 0, 0);
     if (!found)
         return;
     if (method >= 0)

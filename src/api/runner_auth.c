@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Finds the runner or the job that a token belongs to. Tokens are compared as hashes in the database;
-// nothing of a secret is kept or shown. Runs in request workers within their read snapshot.
+// Finds the runner or the job that a token belongs to. Tokens are compared as hashes in the
+// database; nothing of a secret is kept or shown. Runs in request workers within their read
+// snapshot.
 #include "api/runner_auth.h"
 
 #include <sodium.h>

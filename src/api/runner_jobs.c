@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The runner protocol's job half: asking for a job (long poll), reporting states, sending the trace. The
-// engine (ci/engine.h) decides, the store keeps; this file speaks the protocol exactly as gitlab-runner
-// does. Handlers run in request workers; a waiting request is parked on the topic "runners".
+// The runner protocol's job half: asking for a job (long poll), reporting states, sending the
+// trace. The engine (ci/engine.h) decides, the store keeps; this file speaks the protocol exactly
+// as gitlab-runner does. Handlers run in request workers; a waiting request is parked on the topic
+// "runners".
 #include "api/pages.h"
 #include "api/payload.h"
 #include "api/runner_auth.h"
@@ -60,7 +61,8 @@ static void runner_seen(struct api_req *r, const struct runner *runner,
         return;
 }
 
-// The runner fetches refs/pipelines/ID: it must exist before the job starts, and keeps the commit alive.
+// The runner fetches refs/pipelines/ID: it must exist before the job starts, and keeps the commit
+// alive.
 static int pin_commit(struct api_req *r, const struct ci_claim *claim)
 {
     struct project p;
@@ -81,8 +83,8 @@ static int pin_commit(struct api_req *r, const struct ci_claim *claim)
     return git_ref_set(repo, ref, claim->sha, &r->e);
 }
 
-// The version of the queue that a 204 carries and the runner echoes. Every request looks at the queue
-// itself, so the value only has to differ from one process to the next.
+// The version of the queue that a 204 carries and the runner echoes. Every request looks at the
+// queue itself, so the value only has to differ from one process to the next.
 static struct str queue_version(struct api_req *r)
 {
     return arena_strf(r->a, "%016" PRIx64, str_hash(STR("queue")));
@@ -121,8 +123,8 @@ static int job_request(struct api_req *r)
     if (rc == 0) {
         if (pin_commit(r, &claim) < 0) {
             struct err e = r->e;
-            (void)ci_engine_drop_job(r->api->cfg.engine, claim.job_id,
-                                     STR("runner_system_failure"), &r->e);
+            (void)!ci_engine_drop_job(r->api->cfg.engine, claim.job_id, STR("runner_system_failure"),
+                                     &r->e);
             return reply_message(r, 500, "500 job %" PRId64 " could not be given out: %s",
                                  claim.job_id, e.msg);
         }
@@ -229,8 +231,9 @@ static int job_put(struct api_req *r)
         REQ_TRY(r, check_trace(r, &job, &ok), "Job");
         job_status_headers(r, job.status);
         if (!ok)
-            return reply_message(r, 412, "412 Precondition Failed: the trace here is not what was "
-                                         "sent; send it again from 0");
+            return reply_message(r, 412,
+                                 "412 Precondition Failed: the trace here is not what was "
+                                 "sent; send it again from 0");
         REQ_TRY(r, trace_sync(r->api->cfg.store, job.project_id, job.id, &r->e), "Job");
     }
     if (str_is(u.state, "success") && job.status == CI_RUNNING)
@@ -289,8 +292,7 @@ static int trace_patch(struct api_req *r)
     if (http_read_all(r->http, &body, &r->e) < 0)
         return reply_message(r, r->e.code == E_LIMIT ? 413 : 400, "%s", r->e.msg);
     if ((int64_t)body.n != end - start + 1)
-        return reply_error(r, 400,
-                           "Content-Range tells %" PRId64 " bytes, the body has %zu",
+        return reply_error(r, 400, "Content-Range tells %" PRId64 " bytes, the body has %zu",
                            end - start + 1, body.n);
     struct store *store = r->api->cfg.store;
     int64_t max = r->api->cfg.trace_max;

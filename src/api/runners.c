@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runners: making one and its token, the runner protocol's registration half (register, verify, unregister),
-// and what people see of them. Runs in request workers.
+// Runners: making one and its token, the runner protocol's registration half (register, verify,
+// unregister), and what people see of them. Runs in request workers.
 #include "api/runner_auth.h"
 #include "api/shapes.h"
 #include "api/tables.h"
@@ -27,8 +27,9 @@ static int make_runner(struct api_req *r, struct runner *row, struct made *m)
     row->maximum_timeout_s = req_int(r, "maximum_timeout", 0);
     row->creator_id = r->who.user_id;
     if (!row->run_untagged && !row->ntags)
-        return err_set(&r->e, E_INVALID,
-                       "tags_list can not be empty when runner is not allowed to pick untagged jobs");
+        return err_set(
+            &r->e, E_INVALID,
+            "tags_list can not be empty when runner is not allowed to pick untagged jobs");
     if (row->maximum_timeout_s && row->maximum_timeout_s < 600)
         return err_set(&r->e, E_INVALID, "maximum_timeout must be at least 600 seconds");
     token_make(TOKEN_RUNNER_PREFIX, m->secret, m->hash.sha256);
@@ -52,7 +53,8 @@ static int reply_token(struct api_req *r, const struct runner *row, const char *
     return reply_status(r, status);
 }
 
-// Who may make a runner of which kind: instance: administrators; group: Owners; project: Maintainers.
+// Who may make a runner of which kind: instance: administrators; group: Owners; project:
+// Maintainers.
 static int may_make(struct api_req *r, struct runner *row)
 {
     int level = 0;
@@ -86,7 +88,8 @@ static int runner_create(struct api_req *r)
 
 // ---- by runners ----
 
-// The old way: a registration token for the whole instance. Slipway has none: `user/runners` makes runners.
+// The old way: a registration token for the whole instance. Slipway has none: `user/runners` makes
+// runners.
 static int runner_register(struct api_req *r)
 {
     return reply_forbidden(r, "registration tokens are not used: make a runner with POST "
@@ -101,8 +104,10 @@ static int runner_verify(struct api_req *r)
     const char *secret = req_str(r, "token", STR_NONE).p;
     struct str system_id = str_head(req_str(r, "system_id", STR_NONE), 64);
     req_end_read(r);
-    struct runner_manager manager = {.runner_id = row.id, .system_id = system_id,
-                                     .ip = http_remote(r->http), .features = STR("{}")};
+    struct runner_manager manager = {.runner_id = row.id,
+                                     .system_id = system_id,
+                                     .ip = http_remote(r->http),
+                                     .features = STR("{}")};
     _autotx_ struct tx tx = TX_NONE;
     int rc = store_write(r->api->cfg.store, &tx, &r->e);
     if (rc == 0)
@@ -130,8 +135,8 @@ static int do_delete(struct tx *tx, struct api_req *r, void *arg)
 
 static int do_delete_manager(struct tx *tx, struct api_req *r, void *arg)
 {
-    return runner_manager_delete(tx, ((struct runner *)arg)->id,
-                                 req_str(r, "system_id", STR_NONE), &r->e);
+    return runner_manager_delete(tx, ((struct runner *)arg)->id, req_str(r, "system_id", STR_NONE),
+                                 &r->e);
 }
 
 static int runner_unregister(struct api_req *r)
@@ -192,8 +197,8 @@ static int router_discovery(struct api_req *r)
 
 // ---- by people ----
 
-// Administrators see all; others the runners they made and those of projects where they are Maintainer (by the
-// project's list). *ret is filled or 404/403 was answered.
+// Administrators see all; others the runners they made and those of projects where they are
+// Maintainer (by the project's list). *ret is filled or 404/403 was answered.
 static bool find_runner(struct api_req *r, struct runner *ret)
 {
     if (runner_get(&r->tx, r->a, req_id(r, 0), ret, &r->e) < 0) {
@@ -310,8 +315,8 @@ static int runner_put(struct api_req *r)
     }
     row.description = req_str(r, "description", row.description);
     row.maintenance_note = req_str(r, "maintenance_note", row.maintenance_note);
-    row.paused = req_has(r, "active") ? !req_bool(r, "active", true)
-                                      : req_bool(r, "paused", row.paused);
+    row.paused =
+        req_has(r, "active") ? !req_bool(r, "active", true) : req_bool(r, "paused", row.paused);
     row.run_untagged = req_bool(r, "run_untagged", row.run_untagged);
     row.locked = req_bool(r, "locked", row.locked);
     if (req_has(r, "access_level"))

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The shapes of replies, declared once: OpenAPI shows them, and end-to-end tests compare every recorded reply
-// with them. A field's type is one word: int number string bool time date any, or a shape's name; then
+// The shapes of replies, declared once: OpenAPI shows them, and end-to-end tests compare every
+// recorded reply with them. A field's type is one word: int number string bool time date any, or a
+// shape's name; then
 // "[]" for a list of it, "?" when it may be null, "~" when it may be absent, in this order.
 //
-// To add a reply: write shape_x() in shapes.c (or the face) and its line here, with the same fields.
+// To add a reply: write shape_x() in shapes.c (or the face) and its line here, with the same
+// fields.
 #pragma once
 
 #include "base/json_write.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Writes rows of the store and objects of Git as the JSON that GitLab's clients know. Only formats: what may
-// be shown was decided before. Called by handlers in their worker thread.
+// Writes rows of the store and objects of Git as the JSON that GitLab's clients know. Only formats:
+// what may be shown was decided before. Called by handlers in their worker thread.
 #include "api/shapes.h"
 
 #include "base/clock.h"
@@ -121,8 +121,9 @@ void shape_namespace(struct api_req *r, struct json_out *j, const struct ns *n)
     json_kstr(j, "full_path", n->full_path);
     kparent(j, n->parent_id);
     json_knull(j, "avatar_url");
-    json_kstr(j, "web_url", n->group ? req_url(r, "/groups/%" PRISTR, STRARG(n->full_path))
-                                     : req_url(r, "/%" PRISTR, STRARG(n->full_path)));
+    json_kstr(j, "web_url",
+              n->group ? req_url(r, "/groups/%" PRISTR, STRARG(n->full_path))
+                       : req_url(r, "/%" PRISTR, STRARG(n->full_path)));
     json_end_object(j);
 }
 
@@ -145,8 +146,11 @@ void shape_group(struct api_req *r, struct json_out *j, const struct ns *n)
 
 static void project_namespace(struct api_req *r, struct json_out *j, const struct project *p)
 {
-    struct ns n = {.id = p->namespace_id, .name = p->ns_name, .path = p->ns_path,
-                   .group = p->ns_group, .full_path = p->ns_full_path,
+    struct ns n = {.id = p->namespace_id,
+                   .name = p->ns_name,
+                   .path = p->ns_path,
+                   .group = p->ns_group,
+                   .full_path = p->ns_full_path,
                    .parent_id = p->ns_parent_id};
     json_key(j, "namespace");
     shape_namespace(r, j, &n);
@@ -261,8 +265,8 @@ static void pipeline_fields(struct api_req *r, struct json_out *j, const struct 
     json_kstr(j, "source", p->source);
     json_ktime(j, "created_at", p->created_at);
     json_ktime(j, "updated_at", p->updated_at);
-    json_kstr(j, "web_url", req_url(r, "/%" PRISTR "/-/pipelines/%" PRId64,
-                                    STRARG(r->project.full_path), p->id));
+    json_kstr(j, "web_url",
+              req_url(r, "/%" PRISTR "/-/pipelines/%" PRId64, STRARG(r->project.full_path), p->id));
     shape_kopt(j, "name", p->name);
 }
 
@@ -450,8 +454,10 @@ static void job_pipeline(struct api_req *r, struct json_out *j, const struct job
     json_key(j, "pipeline");
     if (s->pipeline.id != job->pipeline_id &&
         pipeline_get(&r->tx, r->a, job->pipeline_id, &s->pipeline, NULL) < 0)
-        s->pipeline = (struct pipeline){.id = job->pipeline_id, .project_id = job->project_id,
-                                        .sha = job->sha, .ref = job->ref};
+        s->pipeline = (struct pipeline){.id = job->pipeline_id,
+                                        .project_id = job->project_id,
+                                        .sha = job->sha,
+                                        .ref = job->ref};
     shape_pipeline_basic(r, j, &s->pipeline);
 }
 
@@ -494,10 +500,9 @@ void shape_job(struct api_req *r, struct json_out *j, const struct job *job, str
     json_ktime(j, "erased_at", job->erased_at);
     int64_t end = job->finished_at ? job->finished_at : r->now;
     shape_kseconds(j, "duration", job->started_at ? MAX(end - job->started_at, 0) : -1);
-    shape_kseconds(j, "queued_duration",
-                   job->queued_at
-                       ? MAX((job->started_at ? job->started_at : end) - job->queued_at, 0)
-                       : -1);
+    shape_kseconds(
+        j, "queued_duration",
+        job->queued_at ? MAX((job->started_at ? job->started_at : end) - job->queued_at, 0) : -1);
     job_user(r, j, job, s);
     job_commit(r, j, job, s);
     job_pipeline(r, j, job, s);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Personal access tokens: listing, making, revoking. A secret is shown once, in the answer that made it. Runs
-// in request workers.
+// Personal access tokens: listing, making, revoking. A secret is shown once, in the answer that
+// made it. Runs in request workers.
+#include "store/tokens.h"
 #include "api/shapes.h"
 #include "api/tables.h"
 #include "base/mem.h"
-#include "store/tokens.h"
 
 static void shape_token(struct json_out *j, const struct token *t, int64_t now, const char *secret)
 {
@@ -86,8 +86,7 @@ static int revoke(struct api_req *r, bool self)
     struct token t;
     REQ_TRY(r, find(r, self, &t), "Personal Access Token");
     req_end_read(r);
-    REQ_TRY(r, auth_token_revoke(r->api->cfg.forge, &r->who, t.id, &r->e),
-            "Personal Access Token");
+    REQ_TRY(r, auth_token_revoke(r->api->cfg.forge, &r->who, t.id, &r->e), "Personal Access Token");
     return reply_empty(r, 204);
 }
 
@@ -140,8 +139,9 @@ static int token_create_user(struct api_req *r)
 
 #define CREATE_PARAMS                                                                              \
     PARAMS(REQ("name", STR, "What it is for.", .max = 255),                                        \
-           REQ("scopes", STRS, "What it may do: api, read_api, read_user, read_repository, "       \
-                               "write_repository, create_runner."),                                \
+           REQ("scopes", STRS,                                                                     \
+               "What it may do: api, read_api, read_user, read_repository, "                       \
+               "write_repository, create_runner."),                                                \
            OPT("expires_at", TIME, "The date from which it is no longer valid."),                  \
            OPT("description", STR, "Ignored for now.", .max = 255))
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// People: oneself, others, and accounts that administrators make. The rules are forge/account.h's; this
-// file reads requests and writes GitLab's shapes. Runs in request workers.
+// People: oneself, others, and accounts that administrators make. The rules are forge/account.h's;
+// this file reads requests and writes GitLab's shapes. Runs in request workers.
 #include "api/shapes.h"
 #include "api/tables.h"
 #include "base/mem.h"

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// CI/CD variables of projects, groups and the instance. Values are sealed by the store; a hidden one is never
-// shown again. Runs in request workers.
+// CI/CD variables of projects, groups and the instance. Values are sealed by the store; a hidden
+// one is never shown again. Runs in request workers.
+#include "store/variables.h"
 #include "api/shapes.h"
 #include "api/tables.h"
-#include "store/variables.h"
 
 static void shape_variable(struct json_out *j, const struct variable *v)
 {
@@ -28,8 +28,7 @@ static int variable_index(struct api_req *r)
 {
     struct variable *list;
     size_t n;
-    REQ_TRY(r,
-            variable_list(&r->tx, r->a, r->project.id, r->group.id, &r->page, &list, &n, &r->e),
+    REQ_TRY(r, variable_list(&r->tx, r->a, r->project.id, r->group.id, &r->page, &list, &n, &r->e),
             NULL);
     struct json_out *j = reply_begin(r);
     json_array(j);
@@ -127,17 +126,18 @@ static int write(struct api_req *r, struct variable *v, enum change what)
 
 static int variable_post(struct api_req *r)
 {
-    struct variable v = {.project_id = r->project.id, .namespace_id = r->group.id,
-                         .environment_scope = STR("*"), .value = STR("")};
+    struct variable v = {.project_id = r->project.id,
+                         .namespace_id = r->group.id,
+                         .environment_scope = STR("*"),
+                         .value = STR("")};
     v.key = req_str(r, "key", STR_NONE);
     read_fields(r, &v);
     if (check(r, &v))
         return HTTP_DONE;
     int rc = write(r, &v, INSERT);
     if (rc == E_CONFLICT)
-        return field_error(r, "key",
-                           arena_printf(r->a, "(%" PRISTR ") has already been taken",
-                                        STRARG(v.key)));
+        return field_error(
+            r, "key", arena_printf(r->a, "(%" PRISTR ") has already been taken", STRARG(v.key)));
     REQ_TRY(r, rc, "Variable");
     shape_variable(reply_begin(r), &v);
     return reply_end(r);

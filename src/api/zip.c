@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads zip files written by strangers: every number is checked against the file before it is used, and
-// only the central directory is believed (local headers give offsets alone). No writing, no extraction
-// to disk here: the caller's sink decides what becomes of the bytes. Thread-free: one owner per struct.
+// Reads zip files written by strangers: every number is checked against the file before it is used,
+// and only the central directory is believed (local headers give offsets alone). No writing, no
+// extraction to disk here: the caller's sink decides what becomes of the bytes. Thread-free: one
+// owner per struct.
 #include "api/zip.h"
 
 #include "base/map.h"
@@ -94,7 +95,8 @@ static int find_directory(int fd, uint64_t file_size, struct directory *d, struc
         uint64_t eocd = file_size - n + i;
         if (le16(p + 4) != 0 && le16(p + 4) != 0xffff)
             return err_set(e, E_INVALID, "archives in several volumes are not supported");
-        *d = (struct directory){.offset = le32(p + 16), .size = le32(p + 12), .count = le16(p + 10)};
+        *d =
+            (struct directory){.offset = le32(p + 16), .size = le32(p + 12), .count = le16(p + 10)};
         if (d->offset == 0xffffffff || d->size == 0xffffffff || d->count == 0xffff)
             TRY_ZIP(find_directory64(fd, eocd, d, e));
         if (d->offset > eocd || d->size > eocd - d->offset)
@@ -124,7 +126,8 @@ static int check_name(struct str name, struct err *e)
                        "entry \"%s\": control characters, or a name that is not UTF-8",
                        show(name, text));
     if (name.p[0] == '/' || str_find(name, '\\') >= 0 ||
-        (name.n > 1 && name.p[1] == ':' && ((name.p[0] | 0x20) >= 'a' && (name.p[0] | 0x20) <= 'z')))
+        (name.n > 1 && name.p[1] == ':' &&
+         ((name.p[0] | 0x20) >= 'a' && (name.p[0] | 0x20) <= 'z')))
         return err_set(e, E_INVALID, "entry \"%s\": the name must be relative, with '/' only",
                        show(name, text));
     struct str body = name;
@@ -135,7 +138,8 @@ static int check_name(struct str name, struct err *e)
             return err_set(e, E_INVALID, "entry \"%s\": the name has an empty, '.' or '..' part",
                            show(name, text));
         if (part.n > 255)
-            return err_set(e, E_INVALID, "entry \"%s\": a part of the name is longer than 255 bytes",
+            return err_set(e, E_INVALID,
+                           "entry \"%s\": a part of the name is longer than 255 bytes",
                            show(name, text));
     }
     return 0;
@@ -195,8 +199,10 @@ static int check_kind(const unsigned char *p, struct zip_entry *z, struct err *e
         return 0;
     }
     if (z->method != 0 && z->method != 8)
-        return err_set(e, E_INVALID, "entry \"%s\" is packed with method %u: only deflate and "
-                                     "stored are supported", show(z->name, text), z->method);
+        return err_set(e, E_INVALID,
+                       "entry \"%s\" is packed with method %u: only deflate and "
+                       "stored are supported",
+                       show(z->name, text), z->method);
     if (z->method == 0 && z->size != z->packed)
         return err_set(e, E_INVALID, "entry \"%s\": its two sizes differ", show(z->name, text));
     return 0;
@@ -348,7 +354,8 @@ static int unpack_deflate(struct unpack *u, int fd, uint64_t at, struct err *e)
         zs.avail_out = sizeof(out);
         z = inflate(&zs, Z_NO_FLUSH);
         size_t n = sizeof(out) - zs.avail_out;
-        if ((z != Z_OK && z != Z_STREAM_END) || (z == Z_OK && n == 0 && zs.avail_in == 0 && !left)) {
+        if ((z != Z_OK && z != Z_STREAM_END) ||
+            (z == Z_OK && n == 0 && zs.avail_in == 0 && !left)) {
             rc = err_set(e, E_INVALID, "entry \"%s\" is damaged", show(u->entry->name, text));
             break;
         }
