@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "cmd/cmd.h"
+#include "cmd/role.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -17,8 +18,6 @@
 struct options {
     struct edge_config cfg;
     int64_t drain_ms;
-    int64_t ready_fd;
-    bool json, debug;
 };
 
 // What an option's value is and where it goes, as an offset into struct options.
@@ -62,10 +61,6 @@ static const struct option_row {
      "a WebSocket may be silent"},
     {"drain", "TIME", MILLIS, offsetof(struct options, drain_ms),
      "for requests in flight to end after SIGTERM"},
-    {"ready-fd", "N", COUNT, offsetof(struct options, ready_fd),
-     "write a line to this descriptor once listening"},
-    {"log-json", NULL, FLAG, offsetof(struct options, json), "log JSON lines"},
-    {"debug", NULL, FLAG, offsetof(struct options, debug), "log more"},
 };
 
 static void help(void)
@@ -192,11 +187,7 @@ static int serve(struct edge *ed, const struct options *o, const sigset_t *signa
         return r;
     for (size_t i = 0; i < o->cfg.nlisten; i++)
         log_info("listening", LOGS("address", o->cfg.listen[i]), LOGI("port", edge_port(ed, i)));
-    if (o->ready_fd > 0) {
-        if (write((int)o->ready_fd, "ready\n", 6) < 0)
-            log_warn("the readiness line could not be written", LOGI("fd", o->ready_fd));
-        close((int)o->ready_fd);
-    }
+    role_ready();
     int sig;
     do {
         sig = sigwaitinfo(signals, NULL);
@@ -237,7 +228,7 @@ int cmd_edge(int argc, char **argv)
     if (!o.cfg.nlisten)
         o.cfg.listen[o.cfg.nlisten++] = "127.0.0.1:8080";
     o.cfg.notice = notice;
-    log_init("edge", o.debug ? LOG_DEBUG : LOG_INFO, o.json);
+    role_start("edge");
     raise_descriptor_limit();
     sigset_t signals;
     sigemptyset(&signals);
@@ -246,7 +237,6 @@ int cmd_edge(int argc, char **argv)
     sigaddset(&signals, SIGHUP);
     sigaddset(&signals, SIGUSR2);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
-    signal(SIGPIPE, SIG_IGN);
     r = edge_new(&o.cfg, &ed, &e);
     if (!r) {
         r = serve(ed, &o, &signals, &e);
