@@ -114,7 +114,7 @@ struct http1_parser {
     bool no_body; // response: the request was HEAD
     bool connect; // response: the request was CONNECT
     bool skipped; // request: an empty line before the request line was passed over
-    bool until_close;
+    bool ended;   // a tunnel: HTTP1_END was given
 };
 
 void http1_request_init(struct http1_parser *p, const struct http1_limits *limits);

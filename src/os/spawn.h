@@ -31,6 +31,7 @@ struct child {
     int pidfd;  // readable when it has ended (usable in a loop); -1: none
     int status; // waitpid's, after it was reaped
     bool reaped;
+    bool group; // leads a process group of its own
 };
 #define CHILD_NONE ((struct child){.pidfd = -1})
 
