@@ -12,6 +12,8 @@
 
 #include "store/store.h"
 
+#define PUSH_OPTIONS_MAX KIB(64)
+
 struct push_ref {
     struct str ref;              // full, "refs/heads/main"
     struct str old_sha, new_sha; // hex; all zeros: created, deleted
