@@ -72,9 +72,14 @@ void pkt_addf(struct buf *b, const char *fmt, ...)
     va_start(ap, fmt);
     buf_vaddf(b, fmt, ap);
     va_end(ap);
+    pkt_close(b, start);
+}
+
+void pkt_close(struct buf *b, size_t start)
+{
     if (!buf_ok(b))
         return;
-    BUG_ON(b->n - start > PKT_MAX);
+    BUG_ON(b->n - start > PKT_MAX || b->n - start < 4);
     put_length(b->p + start, b->n - start);
 }
 

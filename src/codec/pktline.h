@@ -34,6 +34,9 @@ static inline struct str pkt_line(struct pkt p)
 // Append a packet. Data beyond PKT_MAX_DATA is a bug.
 void pkt_add(struct buf *b, struct str data);
 void pkt_addf(struct buf *b, const char *fmt, ...) PRINTF(2, 3);
+// For packets made piece by piece: note b->n as `start`, append four bytes of anything, then the
+// data, then close. Longer than PKT_MAX is a bug.
+void pkt_close(struct buf *b, size_t start);
 void pkt_flush(struct buf *b);
 void pkt_delim(struct buf *b);
 // Side-band-64k: `data` cut into packets of channel 1 (data), 2 (progress) or 3 (fatal error).

@@ -84,8 +84,8 @@ int git_commit_count(struct git_repo *r, struct str sha, size_t max, size_t *ret
 int git_is_ancestor(struct git_repo *r, struct str ancestor, struct str sha, bool *ret,
                     struct err *e) MUST_USE;
 // E_NOTFOUND: unrelated histories.
-int git_merge_base(struct git_repo *r, struct str sha_a, struct str sha_b, struct arena *a,
-                   const char **ret_sha, struct err *e) MUST_USE;
+int git_common_ancestor(struct git_repo *r, struct str sha_a, struct str sha_b, struct arena *a,
+                        const char **ret_sha, struct err *e) MUST_USE;
 
 enum git_entry_kind { GIT_ENTRY_TREE, GIT_ENTRY_BLOB, GIT_ENTRY_LINK, GIT_ENTRY_SUBMODULE };
 struct git_entry {

@@ -15,11 +15,6 @@ void git_start(void);
 #define GIT_ZERO_SHA     "0000000000000000000000000000000000000000"
 #define GIT_REF_NAME_MAX 1024 // bytes
 
-// "@hashed/aa/bb/<sha256 of the decimal id>.git", as GitLab lays repositories out: the place does
-// not change when a project is renamed or moved.
-#define GIT_REPO_RELPATH_SIZE 96
-const char *git_repo_relpath(int64_t project_id, char out[GIT_REPO_RELPATH_SIZE]);
-
 // Makes an empty bare repository whose HEAD names `default_branch` and writes its configuration.
 // Durable when it returns 0 (files and folders are synced). Running it on a repository that is
 // complete, half made by a crash, or in use changes nothing but what is missing; objects and refs

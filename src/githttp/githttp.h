@@ -8,16 +8,7 @@
 #include "net/http_server.h"
 
 struct forge;
-struct store;
 struct githttp;
-
-// A ref that moved. `old_sha` or `new_sha` is 40 zeros when the ref was made or removed.
-struct push_event {
-    int64_t id; // of the event's row; mark it processed when its pipeline exists
-    int64_t project_id, user_id;
-    const char *ref; // full name
-    const char *old_sha, *new_sha;
-};
 
 struct githttp_config {
     struct store *store;
@@ -27,9 +18,10 @@ struct githttp_config {
     int64_t max_repo_bytes;  // 0: 10 GiB
     int64_t idle_ms;         // a request without progress ends; 0: 60,000
     int64_t total_ms;        // longest request; 0: 3,600,000
-    // Called in the worker thread after the event was committed, and by githttp_reconcile for
-    // events that no pipeline was made of yet. It must be safe to be called twice for one event.
-    void (*pushed)(void *ctx, const struct push_event *ev);
+    // Called in the worker thread after a push event (store/pushes.h) was committed, and by
+    // githttp_reconcile for events that nobody handled yet. It may come twice for one event:
+    // push_event_handled is the guard.
+    void (*pushed)(void *ctx, int64_t push_event_id);
     void *ctx;
 };
 
