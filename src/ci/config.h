@@ -44,6 +44,7 @@ enum ci_keyword {
     CI_KW_NEEDS,
     CI_KW_ONLY,
     CI_KW_PAGES,
+    CI_KW_PUBLISH,
     CI_KW_RETRY,
     CI_KW_RULES,
     CI_KW_SCRIPT,
@@ -158,6 +159,10 @@ struct ci_config {
     struct yaml_node *root;  // the tree after all transformations
 };
 enum ci_on_new_commit { CI_CANCEL_CONSERVATIVE, CI_CANCEL_INTERRUPTIBLE, CI_CANCEL_NONE };
+
+// What an arena for ci_config_parse or ci_plan must be allowed to hold. The hardest file stays well
+// below; a usual one takes less than a megabyte.
+#define CI_ARENA_BYTES MIB(512)
 
 // Reads a configuration. Returns 0, or E_INVALID / E_LIMIT with `errors` filled (at least one).
 // `warnings` may be filled in both cases. `*ret` may be NULL on failure.

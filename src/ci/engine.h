@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The engine: makes pipelines from pushes and requests, moves their jobs forward, hands jobs to
-// runners. Every operation is one transaction of the store; wakes go out after it is committed,
-// never before. May be called from any worker thread at once; the engine itself holds no state that
-// the store does not have, so nothing is lost when the process dies.
+// runners. Every operation is one transaction of the store; its wakes (store_on_wake: "runners",
+// "job:<id>", "pipeline:<id>") go out after the commit, never before. May be called from any worker
+// thread at once; the engine holds no state that the store does not have, so nothing is lost when
+// the process dies. The caller has no transaction open.
 #pragma once
 
 #include "ci/plan.h"
@@ -24,9 +25,6 @@ struct ci_engine_config {
                   struct str *ret_message, struct str *ret_author, struct str *ret_time,
                   struct err *e);
     void *git_ctx;
-    // "runners", "job:<id>", "pipeline:<id>"; any thread; after commit. May be NULL.
-    void (*notify)(void *ctx, const char *topic);
-    void *notify_ctx;
     const char *external_url;  // "http://localhost:8080", no trailing slash
     const char *pages_domain;  // "pages.localhost:8080"
     int64_t default_timeout_s; // of a job; 3600

@@ -1,27 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The states of jobs, stages and pipelines, by GitLab's names. Pure.
+// The states of jobs, stages and pipelines (their names are in store/status.h, a header without
+// code of the store), when a job starts, and why one failed; by GitLab's names. Pure.
 #pragma once
 
-#include "base/str.h"
-
-enum ci_status {
-    CI_CREATED,
-    CI_WAITING_FOR_RESOURCE,
-    CI_PREPARING,
-    CI_PENDING,
-    CI_RUNNING,
-    CI_SUCCESS,
-    CI_FAILED,
-    CI_CANCELING,
-    CI_CANCELED,
-    CI_SKIPPED,
-    CI_MANUAL,
-    CI_SCHEDULED,
-    CI_STATUS_COUNT,
-};
-
-const char *ci_status_name(enum ci_status s);
-bool ci_status_parse(struct str name, enum ci_status *ret) MUST_USE;
+#include "store/status.h"
 
 // success, failed, canceled, skipped: nothing more happens by itself.
 bool ci_status_is_complete(enum ci_status s);
