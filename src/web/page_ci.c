@@ -9,6 +9,7 @@
 #include "store/jobs.h"
 #include "store/pipelines.h"
 #include "store/runners.h"
+#include "store/users.h"
 #include "web/asset.h"
 #include "web/graph.h"
 #include "web/source.h"

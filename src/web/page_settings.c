@@ -4,6 +4,7 @@
 #include "web/view.h"
 
 #include "forge/project.h"
+#include "store/users.h"
 #include "store/variables.h"
 
 // ---- general
