@@ -80,6 +80,9 @@ int git_log(struct git_repo *r, const struct git_log_query *q, struct arena *a, 
 // Counts commits reachable from `sha`, stops at `max`.
 int git_commit_count(struct git_repo *r, struct str sha, size_t max, size_t *ret,
                      struct err *e) MUST_USE;
+// The same without what is reachable from `not_sha` (STR_NONE: nothing left out).
+int git_commit_count_since(struct git_repo *r, struct str sha, struct str not_sha, size_t max,
+                           size_t *ret, struct err *e) MUST_USE;
 // True in *ret when `ancestor` is reachable from `sha` (or equal).
 int git_is_ancestor(struct git_repo *r, struct str ancestor, struct str sha, bool *ret,
                     struct err *e) MUST_USE;

@@ -11,13 +11,13 @@ struct forge;
 struct githttp;
 
 struct githttp_config {
-    struct store *store;
-    const char *repos_dir;   // <state>/repos
+    struct forge *forge;     // with its store
     const char *git_program; // NULL: "git"
     int64_t max_push_bytes;  // of one pack; 0: 2 GiB
     int64_t max_repo_bytes;  // 0: 10 GiB
     int64_t idle_ms;         // a request without progress ends; 0: 60,000
     int64_t total_ms;        // longest request; 0: 3,600,000
+    unsigned max_packs;      // git processes at once; above: requests wait. 0: 8
     // Called in the worker thread after a push event (store/pushes.h) was committed, and by
     // githttp_reconcile for events that nobody handled yet. It may come twice for one event:
     // push_event_handled is the guard.
@@ -25,7 +25,8 @@ struct githttp_config {
     void *ctx;
 };
 
-struct githttp *githttp_new(const struct githttp_config *cfg, struct err *e) MUST_USE;
+// `cfg` is copied; what it points to must outlive the face.
+int githttp_new(const struct githttp_config *cfg, struct githttp **ret, struct err *e) MUST_USE;
 void githttp_free(struct githttp *g);
 
 // True for paths this face answers (any path with ".git/" before info/refs, git-upload-pack,
