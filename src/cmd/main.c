@@ -6,6 +6,9 @@
 #include <string.h>
 
 static const struct cmd COMMANDS[] = {
+    {"up", cmd_up, "start the whole platform on this machine"},
+    {"edge", cmd_edge, "the front door: routes by host, serves published pages"},
+    {"sample", cmd_sample, "load a sample project"},
     {"version", cmd_version, "print the version"},
 };
 
