@@ -7,6 +7,7 @@
 
 static const struct cmd COMMANDS[] = {
     {"up", cmd_up, "start the whole platform on this machine"},
+    {"server", cmd_server, "repositories, accounts, pipelines, API and UI"},
     {"edge", cmd_edge, "the front door: routes by host, serves published pages"},
     {"admin", cmd_admin, "tokens, passwords and accounts, on the machine itself"},
     {"backup", cmd_backup, "write the whole state to one file, while it runs"},
