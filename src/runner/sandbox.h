@@ -6,7 +6,7 @@
 // sandbox_wait returned (the sandbox dies with it).
 #pragma once
 
-#include "base/arena.h"
+#include "base/buf.h"
 #include "base/err.h"
 
 #include <stdatomic.h>

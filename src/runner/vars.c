@@ -3,6 +3,8 @@
 // and cycles end; the total length is bounded by the ceiling on one value. Owned by one job's thread.
 #include "runner/vars.h"
 
+#include "base/buf.h"
+
 #include <ctype.h>
 
 enum { VALUE_MAX = 1 << 20 };
