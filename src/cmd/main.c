@@ -14,6 +14,9 @@ static const struct cmd COMMANDS[] = {
     {"restore", cmd_restore, "make a state folder from a backup"},
     {"sample", cmd_sample, "load a sample project"},
     {"version", cmd_version, "print the version"},
+    {"runner", cmd_runner, "run jobs for a server, each in a sandbox"},
+    {"sandbox", cmd_sandbox, "check, try and time the jobs' sandbox"},
+    {"artifact", cmd_artifact, NULL},
 };
 
 int cmd_version(int argc, char **argv)
@@ -27,7 +30,8 @@ static int usage(FILE *to)
 {
     fprintf(to, "usage: slipway COMMAND [OPTION...]\n\nCommands:\n");
     for (size_t i = 0; i < ARRAY_SIZE(COMMANDS); i++)
-        fprintf(to, "  %-10s %s\n", COMMANDS[i].name, COMMANDS[i].summary);
+        if (COMMANDS[i].summary)
+            fprintf(to, "  %-10s %s\n", COMMANDS[i].name, COMMANDS[i].summary);
     fprintf(to, "\n`slipway COMMAND --help` tells more.\n");
     return to == stdout ? 0 : 2;
 }
