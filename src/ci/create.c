@@ -3,6 +3,7 @@
 // transaction. Git is read before that transaction begins. Called from worker threads.
 #include "base/clock.h"
 #include "ci/engine_impl.h"
+#include "ci/reader.h"
 #include "forge/access.h"
 #include "store/pushes.h"
 #include "store/users.h"
