@@ -35,7 +35,9 @@ int api_new(const struct api_ctx *c, struct api **ret, struct err *e)
     struct api *api = NEW(struct api);
     api->cfg = *c;
     if (!api->cfg.session_cookie)
-        api->cfg.session_cookie = "slipway_session";
+        api->cfg.session_cookie = strncmp(c->external_url, "https:", 6) == 0
+                                      ? "__Host-slipway_session"
+                                      : "slipway_session";
     if (!api->cfg.instance_uuid)
         api->cfg.instance_uuid = "";
     if (!api->cfg.artifact_max)

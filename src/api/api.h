@@ -19,7 +19,7 @@ struct api_ctx {
     const char *state_dir;      // absolute
     const char *external_url;   // "http://localhost:8080", no trailing slash
     const char *pages_domain;   // "pages.localhost:8080"
-    const char *session_cookie; // of the user interface; NULL: "slipway_session"
+    const char *session_cookie; // of the user interface; NULL: as src/web names it
     const char *instance_uuid;  // NULL: ""
     int64_t artifact_max;       // bytes of one upload; 0: 100 MiB
     int64_t trace_max;          // bytes of one trace; 0: 100 MiB

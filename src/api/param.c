@@ -172,11 +172,15 @@ static bool bool_of(struct str s, int64_t *ret)
     return false;
 }
 
+#define LIST_MAX 500 // items of a list parameter
+
 static bool list_of(struct arena *a, struct str text, struct param_value *v)
 {
     size_t n = 1;
     for (size_t i = 0; i < text.n; i++)
         n += text.p[i] == ',';
+    if (v->nlist + n > LIST_MAX)
+        return false;
     struct str *list = ARENA_ARRAY(a, struct str, v->nlist + n);
     if (v->nlist)
         memcpy(list, v->list, v->nlist * sizeof(*list));

@@ -158,7 +158,7 @@ static int settle(struct store *s, const char *repo, int64_t push_id, int64_t pr
             describe(r, a, &m[i]);
         branch = settle_head(r, a, m, n);
         if (git_repo_size(repo, &size, NULL) < 0)
-            size = 0; // unknown: the next push measures again
+            size = 0;
         _autorefs_ struct git_refs *refs = NULL;
         empty = git_refs_now(repo, &refs, NULL) == 0 && refs->n == 0;
     }
