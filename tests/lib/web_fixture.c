@@ -28,7 +28,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MINUTE = 60 * 1000, HOUR = 60 * MINUTE, DAY = 24 * HOUR };
+#define MINUTE (60 * INT64_C(1000))
+#define HOUR   (60 * MINUTE)
+#define DAY    (24 * HOUR)
 
 static struct store *store;
 static struct forge forge;
@@ -174,7 +176,7 @@ static void repository(const struct project *p)
                       "pipeline\nfrom :%d\n", (long long)(now - HOUR) / 1000, (long long)(now - HOUR) / 1000, mark);
     blob(".gitlab-ci.yml", str_n(BROKEN_CI, sizeof(BROKEN_CI) - 1));
     buf_addf(&script, "tag v1.0\nfrom :%d\ntagger Pilot Birch <crew@example.test> %lld +0000\ndata "
-                      "24\nThe first that can moor.\n\n", mark - 1, (long long)(now - 2 * DAY) / 1000);
+                      "24\nThe first that can moor.\n", mark - 1, (long long)(now - 2 * DAY) / 1000);
     buf_adds(&script, "done\n");
     struct str path = forge_repo_path(&forge, &arena, p->storage);
     const char *argv[] = {"git", "--git-dir", arena_dup(&arena, path), "fast-import", "--quiet",
@@ -206,7 +208,7 @@ static struct str rev_of(const struct project *p, const char *ref)
     struct str path = forge_repo_path(&forge, &arena, p->storage);
     const char *argv[] = {"git", "--git-dir", arena_dup(&arena, path), "rev-parse", ref, NULL};
     struct spawn_options o = {.argv = argv};
-    struct buf out = BUF_INIT(KIB(4));
+    struct buf out = BUF_INIT(MIB(1));
     int code;
     MUST(spawn_run(&o, STR_NONE, &out, &out, clock_ms() + 20000, &code, &err));
     struct str s = arena_str(&arena, str_trim(buf_str(&out)));
@@ -391,7 +393,7 @@ static void add_zip(struct tx *tx, int64_t job_id)
         .size = (int64_t)z.n,
         .sha256 = STR(""),
         .created_at = now,
-        .expire_at = now + 29 * (int64_t)DAY,
+        .expire_at = now + 29 * DAY,
     };
     struct blob_writer w = BLOB_WRITER_NONE;
     MUST(blob_create(store, f.path, &w, &err));
@@ -530,7 +532,7 @@ static void settings(const struct actor *owner, int64_t guest, int64_t developer
     struct token t;
     char secret[TOKEN_TEXT_SIZE];
     MUST(auth_token_create(&forge, owner, owner->user_id, STR("laptop"),
-                           SCOPE_API | SCOPE_WRITE_REPOSITORY, now + 90 * (int64_t)DAY, &t, secret, &err));
+                           SCOPE_API | SCOPE_WRITE_REPOSITORY, now + 90 * DAY, &t, secret, &err));
 }
 
 // ---- the server
