@@ -449,7 +449,7 @@ int cmd_up(int argc, char **argv)
         return cmd_fail("up", &e);
     }
     if (addresses(listen, url, pages_domain, &s, pages_host, sizeof(pages_host), &e) < 0 ||
-        dir_make(run_dir, 0700, &e) < 0 || take_lock(&s, &e) < 0)
+        dir_make(run_dir, 0700, &e) < 0 || dir_make(pages, 0700, &e) < 0 || take_lock(&s, &e) < 0)
         return cmd_fail("up", &e);
 
     snprintf(upstream, sizeof(upstream), "unix:%s", server_sock);
