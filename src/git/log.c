@@ -55,8 +55,8 @@ static int log_path(struct git_repo *r, const struct git_log_query *q, size_t li
                           NULL};
     struct spawn_options o = {
         .argv = argv, .env = git_env(a, NULL, NULL, 0), .cwd = "/", .new_group = true};
-    _autobuf_ struct buf out = BUF_INIT((limit + 2) * (GIT_SHA_HEX + 1));
-    _autobuf_ struct buf why = BUF_INIT(KIB(4));
+    _autobuf_ struct buf out = BUF_INIT((limit + 2) * (GIT_SHA_HEX + 1) + KIB(32));
+    _autobuf_ struct buf why = BUF_INIT(KIB(64));
     int code;
     int rc = spawn_run(&o, STR_NONE, &out, &why, clock_ms() + PATH_LOG_MS, &code, e);
     if (rc == E_AGAIN)
@@ -188,7 +188,7 @@ static bool same_in(const git_tree *tree, const struct git_entry *en)
     if (!te)
         return false;
     git_oid_tostr(hex, sizeof(hex), git_tree_entry_id(te));
-    return strcmp(hex, en->sha) == 0;
+    return strcmp(hex, en->sha) == 0 && (unsigned)git_tree_entry_filemode(te) == en->mode;
 }
 
 // An entry is still as it is now in `commit`; if no parent has it like that, this commit made it.

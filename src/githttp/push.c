@@ -157,7 +157,8 @@ static int settle(struct store *s, const char *repo, int64_t push_id, int64_t pr
         for (size_t i = 0; i < n; i++)
             describe(r, a, &m[i]);
         branch = settle_head(r, a, m, n);
-        (void)git_repo_size(repo, &size, NULL);
+        if (git_repo_size(repo, &size, NULL) < 0)
+            size = 0;
         _autorefs_ struct git_refs *refs = NULL;
         empty = git_refs_now(repo, &refs, NULL) == 0 && refs->n == 0;
     }

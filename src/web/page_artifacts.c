@@ -143,7 +143,7 @@ int page_artifacts_file(struct view *v)
     TRY(open_archive(v, &t, &f, &fd, &size));
     struct str path = joined_tail(v);
     struct buf b = BUF_INIT(FILE_MAX);
-    int r = zip_read(fd, size, path, &b, &v->e);
+    int r = zip_extract(fd, size, path, &b, &v->e);
     close(fd);
     if (!r) {
         const char *type = type_of(path);

@@ -260,7 +260,7 @@ static int store_bytes(int fd, const struct raw_entry *entry, int64_t at, struct
     return r;
 }
 
-int zip_read(int fd, int64_t size, struct str name, struct buf *to, struct err *e)
+int zip_extract(int fd, int64_t size, struct str name, struct buf *to, struct err *e)
 {
     _cleanup_(directory_done) struct directory d = {0};
     int r = read_directory(fd, size, &d, e);

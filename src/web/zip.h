@@ -17,4 +17,4 @@ struct zip_entry {
 int zip_list(int fd, int64_t size, size_t max, struct arena *a, struct zip_entry **ret,
              size_t *ret_n, struct err *e) MUST_USE;
 // Appends the unpacked file. E_NOTFOUND; E_LIMIT: more than `to` may hold.
-int zip_read(int fd, int64_t size, struct str name, struct buf *to, struct err *e) MUST_USE;
+int zip_extract(int fd, int64_t size, struct str name, struct buf *to, struct err *e) MUST_USE;

@@ -1,6 +1,7 @@
 """`slipway edge`: proxying, holding, retry, refusals, tunnels, drain and pages, against peers that misbehave."""
 import hashlib
 import http.client
+import itertools
 import json
 import os
 import re
@@ -638,12 +639,13 @@ def test_restart_of_the_upstream_costs_nothing(kind, edge, up, tmp_path):
         up = Upstream(free_port()).start()
         edge = Edge(tmp_path, up.where).start()
     stop, failures, done = threading.Event(), [], [0]
+    number = itertools.count()
 
     def client(method):
         c = edge.http(15)
         while not stop.is_set():
             try:
-                c.request(method, "/slow/0.005", body=b"x" if method == "POST" else None)
+                c.request(method, f"/slow/0.005/{next(number)}", body=b"x" if method == "POST" else None)
                 r = c.getresponse()
                 r.read()
                 if r.status != 200:
@@ -670,9 +672,11 @@ def test_restart_of_the_upstream_costs_nothing(kind, edge, up, tmp_path):
     assert done[0] > 100
     gets = [f for f in failures if f[0] == "GET"]
     assert not gets, (gets[:5], edge.log.read_text()[-2000:])
+    # A POST that waits in the backlog of a listener which closes may have been seen: it is not repeated.
     posts = [f for f in failures if f[0] == "POST"]
-    assert len(posts) <= (0 if kind == "tcp" else 6), posts  # unix sockets: a POST in a dying backlog is not provable
-    assert up.count("/slow/0.005") <= done[0] + 20
+    assert len(posts) <= 3, posts
+    executed = [path for method, path in up.executed if method == "POST"]
+    assert len(executed) == len(set(executed)), "a POST was executed twice"
     if kind == "tcp":
         edge.stop()
         up.stop()

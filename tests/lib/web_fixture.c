@@ -151,7 +151,7 @@ static void repository(const struct project *p)
 {
     struct err err = ERR_INIT;
     buf_init(&script, MIB(4));
-    commit("refs/heads/main", now - 40 * DAY, "Mate Alder", "Begin the harbor");
+    commit("refs/heads/main", now - (int64_t)40 * DAY, "Mate Alder", "Begin the harbor");
     blob("README.md", STR("# Harbor\n"));
     blob("src/main.c", STR("int main(void)\n{\n    return 1;\n}\n"));
     blob("Makefile", STR("all:\n\tcc -o harbor src/main.c\ntest:\n\t./harbor\n"));
