@@ -251,8 +251,8 @@ static int gather(int *fd, struct buf *to, struct err *e)
     char spare[1];
     if (!p) {
         room = to->max - to->n;
+        to->full = false; // a full buffer reserves nothing
         p = room ? buf_reserve(to, room) : spare;
-        to->full = false;
     }
     ssize_t n = read(*fd, p, room ? room : 1);
     if (n < 0)
