@@ -419,7 +419,8 @@ int web_handle(struct http_call *c, void *web)
     arena_init(&arena, REQUEST_MAX);
     struct view v = {.w = web, .c = c, .a = &arena, .now = clock_wall_ms()};
     v.root = val_map(v.a);
-    view_security(&v);
+    if (!http_begun(c)) // a stream that goes on has sent its head
+        view_security(&v);
     int r = identify(&v);
     if (!r && v.who.kind == ACTOR_USER && v.who.touch_due) {
         struct err ignored;
