@@ -207,8 +207,7 @@ int view_error(struct view *v, int status, const char *message)
     v->tab = NULL;
     val_int(v->root, "status", status);
     val_cstr(v->root, "heading", error_title(status));
-    val_cstr(v->root, "message",
-             message ? arena_dup(v->a, str_of(message)) : error_words(status));
+    val_cstr(v->root, "message", message ? arena_dup(v->a, str_of(message)) : error_words(status));
     val_bool(v->root, "server_fault", status >= 500);
     val_bool(v->root, "not_found", status == 404);
     http_status(v->c, status);

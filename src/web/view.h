@@ -26,7 +26,7 @@ struct web {
 struct form {
     struct form_field {
         struct str key, value;
-    } *fields;
+    } * fields;
     size_t n;
 };
 
@@ -48,14 +48,14 @@ struct view {
     struct form form; // of a POST
 
     struct actor who;
-    struct str csrf;          // for this page's forms; set by view_need_csrf
-    bool set_form_cookie;     // an anonymous form needs its cookie
+    struct str csrf;      // for this page's forms; set by view_need_csrf
+    bool set_form_cookie; // an anonymous form needs its cookie
     char form_cookie[48];
 
-    struct project project;   // project routes only
-    int level;                // the viewer's access level in it
-    const char *tab;          // which tab is current
-    struct git_repo *repo;    // closed by the dispatcher
+    struct project project; // project routes only
+    int level;              // the viewer's access level in it
+    const char *tab;        // which tab is current
+    struct git_repo *repo;  // closed by the dispatcher
 };
 
 // What a handler returns: 0 after answering, VIEW_PARK after http_park, or a negative E_* with v->e
