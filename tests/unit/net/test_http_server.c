@@ -612,7 +612,7 @@ static void listens_on_unix_sockets(void **state)
     assert_int_equal(http_server_listen_unix(s, path, 0600, &e), 0);
     assert_int_equal(http_server_start(s, &e), 0);
     for (int i = 0; i < 30; i++) {
-        struct peer p = {.in = BUF_INIT(KIB(64))};
+        struct peer p = {.in = BUF_INIT(KIB(64)), .last = BUF_INIT(KIB(64))};
         struct str body;
         assert_int_equal(fd_connect_unix(path, &p.fd, &e), 0);
         peer_says(&p, "GET /?a=b%20c HTTP/1.1\r\nHost: h:1\r\nCookie: a=b; sid=\"q\"\r\n\r\n");
