@@ -95,8 +95,7 @@ struct str arena_str(struct arena *a, struct str s)
 }
 
 PRINTF(2, 0)
-__attribute__((nonnull)) static struct str arena_vstrf(struct arena *a, const char *fmt,
-                                                        va_list ap)
+__attribute__((nonnull)) static struct str arena_vstrf(struct arena *a, const char *fmt, va_list ap)
 {
     va_list again;
     va_copy(again, ap);

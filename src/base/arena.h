@@ -22,8 +22,8 @@ void arena_reset(struct arena *a);
 
 // Zeroed, aligned for any object. Never NULL.
 void *arena_alloc(struct arena *a, size_t n, size_t size) MUST_USE;
-#define ARENA_NEW(a, type)          ((type *)arena_alloc((a), 1, sizeof(type)))
-#define ARENA_ARRAY(a, type, n)     ((type *)arena_alloc((a), (n), sizeof(type)))
+#define ARENA_NEW(a, type)      ((type *)arena_alloc((a), 1, sizeof(type)))
+#define ARENA_ARRAY(a, type, n) ((type *)arena_alloc((a), (n), sizeof(type)))
 
 // NUL-terminated copies.
 char *arena_dup(struct arena *a, struct str s) MUST_USE;

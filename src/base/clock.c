@@ -158,7 +158,7 @@ bool clock_parse_duration(struct str s, int64_t *ret_ms)
     static const struct {
         struct str unit;
         int64_t ms;
-    } UNITS[] = {{{"ms", 2}, 1},       {{"s", 1}, 1000},     {{"m", 1}, 60000},
+    } UNITS[] = {{{"ms", 2}, 1},      {{"s", 1}, 1000},     {{"m", 1}, 60000},
                  {{"h", 1}, 3600000}, {{"d", 1}, 86400000}, {{"", 0}, 1000}};
     const int64_t most = (int64_t)3650 * 86400000;
     int64_t total = 0;

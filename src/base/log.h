@@ -16,16 +16,16 @@ struct log_field {
     struct str str;
     int64_t num;
 };
-#define LOGS(k, cstr) ((struct log_field){(k), LOG_STR, str_of(cstr), 0})
+#define LOGS(k, cstr)  ((struct log_field){(k), LOG_STR, str_of(cstr), 0})
 #define LOGV(k, slice) ((struct log_field){(k), LOG_STR, (slice), 0})
-#define LOGI(k, i)    ((struct log_field){(k), LOG_INT, STR_NONE, (int64_t)(i)})
+#define LOGI(k, i)     ((struct log_field){(k), LOG_INT, STR_NONE, (int64_t)(i)})
 
 void log_line(enum log_level level, const char *msg, const struct log_field *fields);
 
 // log_info("job started", LOGI("job", id), LOGS("runner", name));
 #define log_at(level, msg, ...)                                                                    \
     log_line(level, msg,                                                                           \
-             (const struct log_field[]){__VA_ARGS__ __VA_OPT__(, ) {NULL, LOG_END, STR_NONE, 0}})
+             (const struct log_field[]){__VA_ARGS__ __VA_OPT__(, ){NULL, LOG_END, STR_NONE, 0}})
 #define log_debug(msg, ...) log_at(LOG_DEBUG, msg __VA_OPT__(, ) __VA_ARGS__)
 #define log_info(msg, ...)  log_at(LOG_INFO, msg __VA_OPT__(, ) __VA_ARGS__)
 #define log_warn(msg, ...)  log_at(LOG_WARN, msg __VA_OPT__(, ) __VA_ARGS__)

@@ -11,11 +11,11 @@ struct str {
     size_t n;      // bytes
 };
 
-#define STR(lit)   ((struct str){(lit), sizeof(lit) - 1})
-#define STR_NONE   ((struct str){NULL, 0})
+#define STR(lit) ((struct str){(lit), sizeof(lit) - 1})
+#define STR_NONE ((struct str){NULL, 0})
 // For printf: printf("%" PRISTR, STRARG(s)). Slices longer than INT_MAX print cut.
-#define PRISTR     ".*s"
-#define STRARG(s)  (int)MIN((s).n, (size_t)INT32_MAX), (s).p ? (s).p : ""
+#define PRISTR    ".*s"
+#define STRARG(s) (int)MIN((s).n, (size_t)INT32_MAX), (s).p ? (s).p : ""
 
 static inline struct str str_of(const char *cstr)
 {

@@ -12,10 +12,10 @@
 
 #define CONTAINER_OF(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 
-#define MUST_USE      __attribute__((warn_unused_result))
-#define PRINTF(f, a)  __attribute__((format(printf, f, a)))
-#define UNUSED        __attribute__((unused))
-#define NORETURN      __attribute__((noreturn))
+#define MUST_USE     __attribute__((warn_unused_result))
+#define PRINTF(f, a) __attribute__((format(printf, f, a)))
+#define UNUSED       __attribute__((unused))
+#define NORETURN     __attribute__((noreturn))
 
 // _cleanup_(fn) calls fn(&variable) when the variable's scope ends.
 #define _cleanup_(fn) __attribute__((cleanup(fn)))

@@ -17,8 +17,9 @@ static void writes_and_reads_times(void **state)
     assert_int_equal(ms, 1709164800000);
     assert_true(clock_parse_http_date(STR("Sun, 06 Nov 1994 08:49:37 GMT"), &ms));
     assert_int_equal(ms, 784111777000);
-    static const char *const bad[] = {"2023-02-29", "2024-13-01", "2024-01-01T24:00:00Z", "2024-01-01T00:00:00",
-                                      "2024-1-1", "", "2024-01-01T00:00:00.Z", "2024-01-01T00:00:00Zx"};
+    static const char *const bad[] = {
+        "2023-02-29", "2024-13-01", "2024-01-01T24:00:00Z",  "2024-01-01T00:00:00",
+        "2024-1-1",   "",           "2024-01-01T00:00:00.Z", "2024-01-01T00:00:00Zx"};
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
         assert_false(clock_parse_rfc3339(str_of(bad[i]), &ms));
 }
@@ -28,7 +29,8 @@ static void reads_durations(void **state)
     static const struct {
         const char *text;
         int64_t ms;
-    } good[] = {{"250ms", 250}, {"25s", 25000}, {"1h30m", 5400000}, {"90", 90000}, {"2d", 172800000}, {"0s", 0}};
+    } good[] = {{"250ms", 250}, {"25s", 25000},    {"1h30m", 5400000},
+                {"90", 90000},  {"2d", 172800000}, {"0s", 0}};
     int64_t ms;
     for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
         assert_true(clock_parse_duration(str_of(good[i].text), &ms));

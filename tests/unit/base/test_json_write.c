@@ -22,7 +22,8 @@ static void writes_nested_values(void **state)
     json_ktime(&j, "at", 784111777123);
     json_ktime(&j, "never", 0);
     json_end_object(&j);
-    assert_str(buf_str(&b), "{\"id\":-5,\"list\":[true,null,{},[]],\"at\":\"1994-11-06T08:49:37.123Z\",\"never\":null}");
+    assert_str(buf_str(&b), "{\"id\":-5,\"list\":[true,null,{},[]],\"at\":\"1994-11-06T08:49:37."
+                            "123Z\",\"never\":null}");
 }
 
 static void escapes_and_repairs(void **state)

@@ -47,4 +47,5 @@ static void replaces_and_survives_churn(void **state)
     map_done(&m);
 }
 
-RUN_TESTS(cmocka_unit_test(keeps_what_was_set_in_order), cmocka_unit_test(replaces_and_survives_churn))
+RUN_TESTS(cmocka_unit_test(keeps_what_was_set_in_order),
+          cmocka_unit_test(replaces_and_survives_churn))

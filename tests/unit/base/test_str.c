@@ -31,7 +31,8 @@ static void reads_numbers(void **state)
     int64_t v = 7;
     assert_true(str_to_u64(STR("18446744073709551615"), &u));
     assert_true(u == UINT64_MAX);
-    static const char *const bad[] = {"18446744073709551616", "", "-1", "+1", " 1", "1 ", "0x1", "1_0"};
+    static const char *const bad[] = {
+        "18446744073709551616", "", "-1", "+1", " 1", "1 ", "0x1", "1_0"};
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
         assert_false(str_to_u64(str_of(bad[i]), &u));
     assert_true(u == UINT64_MAX);
@@ -44,8 +45,8 @@ static void reads_numbers(void **state)
 static void knows_utf8(void **state)
 {
     assert_true(str_is_utf8(STR("plain \xc3\xa9 \xe2\x82\xac \xf0\x9f\x9a\xa2")));
-    static const char *const bad[] = {"\xc0\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe2\x82", "\x80",
-                                      "\xe0\x80\x80"};
+    static const char *const bad[] = {"\xc0\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80",
+                                      "\xe2\x82", "\x80",         "\xe0\x80\x80"};
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
         assert_false(str_is_utf8(str_of(bad[i])));
     assert_true(str_has_control(STR("a\x7f")));

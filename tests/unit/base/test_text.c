@@ -6,7 +6,8 @@
 static void base64_both_ways(void **state)
 {
     // RFC 4648 section 10
-    static const char *const pairs[][2] = {{"", ""}, {"f", "Zg=="}, {"fo", "Zm8="}, {"foo", "Zm9v"}, {"foobar", "Zm9vYmFy"}};
+    static const char *const pairs[][2] = {
+        {"", ""}, {"f", "Zg=="}, {"fo", "Zm8="}, {"foo", "Zm9v"}, {"foobar", "Zm9vYmFy"}};
     for (size_t i = 0; i < ARRAY_SIZE(pairs); i++) {
         _autobuf_ struct buf b = BUF_INIT(100), back = BUF_INIT(100);
         text_base64(&b, str_of(pairs[i][0]));
@@ -58,5 +59,5 @@ static void random_tokens_differ(void **state)
     assert_string_not_equal(a, b);
 }
 
-RUN_TESTS(cmocka_unit_test(base64_both_ways), cmocka_unit_test(hex_both_ways), cmocka_unit_test(html_and_slugs),
-          cmocka_unit_test(random_tokens_differ))
+RUN_TESTS(cmocka_unit_test(base64_both_ways), cmocka_unit_test(hex_both_ways),
+          cmocka_unit_test(html_and_slugs), cmocka_unit_test(random_tokens_differ))

@@ -1,0 +1,108 @@
+"""`slipway up`: health, metrics, a role that dies, the order of the stop."""
+import os
+import signal
+import subprocess
+import time
+
+import requests
+
+from conftest import SLIPWAY, Platform, free_port, wait_until
+
+
+def test_health_and_metrics(platform):
+    for path in ("health", "readiness", "liveness"):
+        r = requests.get(f"{platform.url}/-/{path}", timeout=5)
+        assert r.status_code == 200, path
+    text = requests.get(f"{platform.url}/metrics", timeout=5).text
+    for name in ("slipway_build_info", "slipway_http_requests_total", "slipway_jobs_pending", "slipway_resident_memory_bytes"):
+        assert f"\n{name}" in "\n" + text, name
+
+
+def test_a_role_that_dies_is_started_again(own_platform):
+    p = own_platform.start()
+    for role in ("server", "edge", "runner"):
+        old = p.role_pid(role)
+        os.kill(old, signal.SIGKILL)
+
+        def back():
+            try:
+                return p.role_pid(role) != old and requests.get(p.url + "/-/readiness", timeout=5).status_code == 200
+            except (OSError, ValueError, requests.RequestException):
+                return False
+
+        wait_until(back, 20, f"{role} again")
+    assert p.stop() == 0
+
+
+def test_killed_supervisor_takes_its_roles_along(own_platform):
+    p = own_platform.start()
+    pids = [p.role_pid(r) for r in ("server", "edge", "runner")]
+    p.process.kill()
+    p.process.wait()
+
+    def gone(pid):
+        try:
+            with open(f"/proc/{pid}/stat") as f:
+                return f.read().rsplit(")", 1)[1].split()[0] == "Z"
+        except OSError:
+            return True
+
+    wait_until(lambda: all(gone(pid) for pid in pids), 20, "roles gone")
+    p.process = None
+    p.start()
+    assert requests.get(p.url + "/-/readiness", timeout=5).status_code == 200
+
+
+def test_requests_in_flight_are_answered_at_the_stop(own_platform):
+    p = own_platform.start()
+    errors, answered = [], 0
+    with requests.Session() as s:
+        s.get(p.url + "/-/liveness", timeout=5)
+        p.process.send_signal(signal.SIGTERM)
+        end = time.monotonic() + 10
+        while time.monotonic() < end:
+            try:
+                r = s.get(p.url + "/-/liveness", timeout=5)
+                answered += 1
+                assert r.status_code == 200
+                if r.headers.get("Connection") == "close":
+                    break
+            except requests.ConnectionError as e:
+                errors.append(e)
+                break
+    # Either an answer said that it was the last, or the listener was gone: no other failure.
+    assert answered or all("refused" in str(e) or "reset" in str(e).lower() or "closed" in str(e) for e in errors)
+    assert p.stop() == 0
+
+
+def test_a_port_that_is_taken_is_told(tmp_path):
+    import socket
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        s.listen()
+        port = s.getsockname()[1]
+        done = subprocess.run([SLIPWAY, "up", "--state", tmp_path / "s", "--listen", f"127.0.0.1:{port}"],
+                              capture_output=True, text=True, timeout=30)
+    assert done.returncode != 0
+    assert str(port) in done.stderr and "in use" in done.stderr.lower()
+
+
+def test_an_impossible_listen_address(tmp_path):
+    done = subprocess.run([SLIPWAY, "up", "--state", tmp_path / "s", "--listen", "8080"], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 2 and "127.0.0.1:8080" in done.stderr
+
+
+def test_a_state_folder_of_a_newer_version_is_refused(tmp_path):
+    import sqlite3
+    p = Platform(tmp_path / "state", free_port()).start()
+    assert p.stop() == 0
+    db = sqlite3.connect(p.state / "slipway.db")
+    # One migration more than this program knows, as a later version would have left it.
+    row = list(db.execute("select * from schema_migrations order by 1 desc limit 1"))[0]
+    newer = (row[0] + 1, *row[1:])
+    db.execute(f"insert into schema_migrations values ({','.join('?' * len(newer))})", newer)
+    db.commit()
+    db.close()
+    done = subprocess.run([SLIPWAY, "up", "--state", p.state, "--listen", f"127.0.0.1:{p.port}"], capture_output=True,
+                          text=True, timeout=30)
+    assert done.returncode != 0 and f"{newer[0]}" in done.stderr and "newer" in done.stderr, done.stderr
