@@ -26,7 +26,7 @@ void inbuf_release(struct worker *w, struct inbuf *in)
     if (!in->p)
         return;
     if (w->nfree_blocks < BLOCKS_KEPT) {
-        memcpy(in->p, &w->free_blocks, sizeof(void *));
+        memcpy(in->p, &w->free_blocks, sizeof(w->free_blocks));
         w->free_blocks = in->p;
         w->nfree_blocks++;
     } else {
@@ -46,7 +46,7 @@ static char *block_take(struct worker *w)
     if (!w->free_blocks)
         return mem_grow(NULL, BLOCK_SIZE, 1);
     char *p = w->free_blocks;
-    memcpy(&w->free_blocks, p, sizeof(void *));
+    memcpy(&w->free_blocks, p, sizeof(w->free_blocks));
     w->nfree_blocks--;
     return p;
 }

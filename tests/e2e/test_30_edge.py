@@ -33,12 +33,12 @@ class Edge:
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 [SLIPWAY, "edge", "--listen", f"127.0.0.1:{self.port}", "--upstream", self.upstream, "--pages", self.pages,
-                 "--admin", self.admin, "--ready-fd", str(told), *self.args],
-                pass_fds=[told], stdin=subprocess.DEVNULL, stderr=log)
+                 "--admin", self.admin, *self.args],
+                pass_fds=[told], stdin=subprocess.DEVNULL, stderr=log, env={**os.environ, "SLIPWAY_READY_FD": str(told)})
         os.close(told)
         line = os.read(ready, 100)
         os.close(ready)
-        assert line == b"ready\n", self.log.read_text()
+        assert line == b"1", self.log.read_text()
         return self
 
     def stop(self, sig=signal.SIGTERM, seconds=20):
@@ -54,7 +54,7 @@ class Edge:
                 self.process.wait()
             self.process = None
         text = self.log.read_text()
-        assert "AddressSanitizer" not in text and "runtime error" not in text, text[-4000:]
+        assert "Sanitizer" not in text and "runtime error" not in text, text[-4000:]
         assert status == 0, text[-2000:]
 
     def connect(self):
@@ -672,9 +672,8 @@ def test_restart_of_the_upstream_costs_nothing(kind, edge, up, tmp_path):
     assert done[0] > 100
     gets = [f for f in failures if f[0] == "GET"]
     assert not gets, (gets[:5], edge.log.read_text()[-2000:])
-    # A POST that waits in the backlog of a listener which closes may have been seen: it is not repeated.
     posts = [f for f in failures if f[0] == "POST"]
-    assert len(posts) <= 3, posts
+    assert len(posts) <= 1, posts  # one may have crossed with the end of its connection: never repeated
     executed = [path for method, path in up.executed if method == "POST"]
     assert len(executed) == len(set(executed)), "a POST was executed twice"
     if kind == "tcp":

@@ -25,7 +25,8 @@ class Upstream:
         self.open = set()
         self.lock = threading.Lock()
         self.listener = None
-        self.draining = False
+        self.draining = self.ending = False
+        self.acceptor = None
         self.last_busy = 0
 
     @property
@@ -47,16 +48,20 @@ class Upstream:
             s.bind(str(self.address))
         s.listen(512)
         self.listener = s
-        threading.Thread(target=self.accept, args=(s,), daemon=True).start()
+        self.ending = False
+        self.acceptor = threading.Thread(target=self.accept, args=(s,), daemon=True)
+        self.acceptor.start()
         return self
 
     def stop(self, graceful=False):
         """Refuses new connections and drops the open ones. Graceful, as a good server does it: answers carry
         Connection: close and the idle connections are dropped once nothing has come for a moment."""
         self.draining = graceful
-        time.sleep(0.02 if graceful else 0)
         if self.listener:
-            self.listener.shutdown(socket.SHUT_RDWR)
+            self.ending = True
+            if not graceful:
+                self.listener.shutdown(socket.SHUT_RDWR)
+            self.acceptor.join()
             self.listener.close()
             self.listener = None
         end = time.monotonic() + 5
@@ -72,11 +77,21 @@ class Upstream:
                 c.drop()
 
     def accept(self, listener):
+        """Once told to end it takes what the backlog still has: whoever connected is served."""
+        listener.settimeout(0.01)
         while True:
             try:
+                if self.ending:
+                    listener.setblocking(False)
                 sock, _ = listener.accept()
+            except (socket.timeout, BlockingIOError):
+                if self.ending:
+                    listener.close()
+                    return
+                continue
             except OSError:
                 return
+            sock.setblocking(True)
             c = Connection(self, sock)
             with self.lock:
                 self.connections += 1

@@ -592,6 +592,12 @@ static bool route(size_t i, const char **method, const char **path, const char *
     return true;
 }
 
+static void report(void *ctx, const char *request_id, const char *message)
+{
+    (void)ctx;
+    fprintf(stderr, "web_fixture: request %s: %s\n", request_id, message);
+}
+
 static void announce(uint16_t port)
 {
     struct buf b = BUF_INIT(KIB(16));
@@ -657,7 +663,8 @@ int main(int argc, char **argv)
                           .state_dir = argv[1],
                           .external_url = "http://localhost:8080",
                           .pages_url = "http://pages.localhost:8080",
-                          .api_route = route};
+                          .api_route = route,
+                          .report = report};
     struct web *web;
     MUST(web_init(&ctx, &web, &err));
     struct http_server_config cfg = HTTP_SERVER_DEFAULTS;
