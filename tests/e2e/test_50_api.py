@@ -38,7 +38,7 @@ class Shapes:
         self.paths = []
         for path, operations in document["paths"].items():
             tail = max((m.end() for m in re.finditer(r"\{[^}]*\}", path)), default=0) == len(path)
-            pattern = re.sub(r"\\\{(\w+)\\\}", lambda m: "(.+)" if tail and m.group(1).endswith("path") else "([^/]+)",
+            pattern = re.sub(r"\\\{(\w+)\\\}", lambda m: "(.+)" if tail and m.group(1) == "artifact_path" else "([^/]+)",
                              re.escape(path))
             self.paths.append((path.count("{"), re.compile(pattern + "$"), operations))
         self.paths.sort(key=lambda p: p[0])
