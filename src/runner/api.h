@@ -31,7 +31,8 @@ struct api_answer {
     struct buf body;       // at most 8 MiB; api_answer_done frees it
 };
 
-#define API_ANSWER_INIT ((struct api_answer){.range_end = -1, .interval_s = -1, .body = BUF_INIT(MIB(8))})
+#define API_ANSWER_INIT                                                                            \
+    ((struct api_answer){.range_end = -1, .interval_s = -1, .body = BUF_INIT(MIB(8))})
 
 void api_global_init(void); // once, before any thread
 struct api *api_new(const struct api_conf *conf) MUST_USE;
@@ -47,8 +48,8 @@ int api_register(struct api *a, const char *registration_token, const char *desc
                  struct err *e) MUST_USE;
 
 // The long poll, in two halves so that the caller can wait for other things meanwhile: start gives
-// an easy handle for curl's multi interface, finish reads the answer after it is done (`code` is the
-// transfer's CURLcode).
+// an easy handle for curl's multi interface, finish reads the answer after it is done (`code` is
+// the transfer's CURLcode).
 void *api_request_start(struct api *a, const char *last_update, struct api_answer *ret);
 int api_request_finish(struct api *a, int code, struct api_answer *ret, struct err *e) MUST_USE;
 
