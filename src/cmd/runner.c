@@ -201,15 +201,15 @@ static int take_option(struct setup *s, int id, const char *name, char *v)
     int rc = 0;
     switch ((enum option_id)id) {
     case O_URL:
-        c->api.url = v;
+        c->proto.url = v;
         if (strncmp(v, "http://", 7) != 0 && strncmp(v, "https://", 8) != 0)
             return bad(name, v, "it begins with http:// or https://");
         return 0;
     case O_SOCKET:
-        c->api.socket = v;
+        c->proto.socket = v;
         return 0;
     case O_CA:
-        c->api.ca_file = v;
+        c->proto.ca_file = v;
         return 0;
     case O_TOKEN:
         buf_clear(&s->token);
@@ -232,7 +232,7 @@ static int take_option(struct setup *s, int id, const char *name, char *v)
         c->clone_url = v;
         return 0;
     case O_NAME:
-        c->name = c->api.name = v;
+        c->name = c->proto.name = v;
         return 0;
     case O_CONCURRENT:
         rc = take_number(name, v, 1, 500, &n);
@@ -306,7 +306,7 @@ static void set_defaults(struct setup *s)
     s->run.concurrent = (unsigned)MAX(processors, 1);
     s->run.drain_ms = 30000;
     s->run.conf = (struct runner_conf){
-        .api = {.name = s->machine, .url = getenv("SLIPWAY_RUNNER_URL")},
+        .proto = {.name = s->machine, .url = getenv("SLIPWAY_RUNNER_URL")},
         .name = s->machine,
         .uid_base = 60600,
         .job_disk = GIB(20),
@@ -377,10 +377,10 @@ static int keep_token(const struct setup *s, struct err *e)
 
 static int register_runner(struct setup *s, struct err *e)
 {
-    struct api *api = api_new(&s->run.conf.api);
-    struct api_answer r = API_ANSWER_INIT;
+    struct proto *api = proto_new(&s->run.conf.proto);
+    struct proto_answer r = PROTO_ANSWER_INIT;
     int rc =
-        api_register(api, s->registration_token, s->run.conf.name, s->tags, s->run_untagged, &r, e);
+        proto_register(api, s->registration_token, s->run.conf.name, s->tags, s->run_untagged, &r, e);
     if (rc == 0 && r.status != 201)
         rc = err_set(e, E_DENIED, "the server did not register this runner: it answered %ld",
                      r.status);
@@ -391,27 +391,27 @@ static int register_runner(struct setup *s, struct err *e)
     if (rc == 0)
         buf_adds(&s->token, token);
     json_decref(o);
-    api_answer_done(&r);
-    api_free(api);
+    proto_answer_done(&r);
+    proto_free(api);
     return rc < 0 ? rc : keep_token(s, e);
 }
 
 // A wrong token is told at once; a server that is not there yet is waited for by the poll.
 static int verify(const struct setup *s, struct err *e)
 {
-    struct api *api = api_new(&s->run.conf.api);
-    struct api_answer r = API_ANSWER_INIT;
+    struct proto *api = proto_new(&s->run.conf.proto);
+    struct proto_answer r = PROTO_ANSWER_INIT;
     struct err ignored = ERR_INIT;
-    int rc = api_verify(api, &r, &ignored);
+    int rc = proto_verify(api, &r, &ignored);
     if (rc == 0 && r.status == 403)
         rc = err_set(e, E_DENIED,
                      "the server at %s does not know this runner's token: make a runner there and "
                      "give its token with --token or --token-file",
-                     s->run.conf.api.url);
+                     s->run.conf.proto.url);
     else
         rc = 0;
-    api_answer_done(&r);
-    api_free(api);
+    proto_answer_done(&r);
+    proto_free(api);
     return rc;
 }
 
@@ -450,7 +450,7 @@ static int start(struct setup *s, char **ret_builds, struct err *e)
     if (!builds)
         return err_errno(e, errno, "cannot resolve %s", wanted);
     c->builds = builds;
-    c->api.system_id = s->system_id;
+    c->proto.system_id = s->system_id;
     s->hide[s->nhide++] = builds;
     if (s->token_file && s->token_file[0] == '/')
         s->hide[s->nhide++] = s->token_file;
@@ -479,7 +479,7 @@ static int start(struct setup *s, char **ret_builds, struct err *e)
         rc = read_token(s, e);
     if (rc == 0 && !s->token.n && s->registration_token)
         rc = register_runner(s, e);
-    c->api.token = s->token.p;
+    c->proto.token = s->token.p;
     if (rc == 0 && !s->token.n)
         rc = err_set(e, E_INVALID, "no token: give --token, --token-file or --registration-token");
     if (rc == 0)
@@ -500,12 +500,12 @@ int cmd_runner(int argc, char **argv)
         fputs(USAGE, stdout);
         return 0;
     }
-    if (!s.run.conf.api.url) {
+    if (!s.run.conf.proto.url) {
         fputs("slipway runner: --url is missing; see --help\n", stderr);
         return 2;
     }
     log_init("runner", s.verbose ? LOG_DEBUG : LOG_INFO, s.json);
-    api_global_init();
+    proto_global_init();
     struct err e = ERR_INIT;
     char *builds = NULL;
     rc = start(&s, &builds, &e);

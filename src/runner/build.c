@@ -47,7 +47,7 @@ struct work {
     const struct job *job;
     struct arena *a;
     struct trace *trace;
-    struct api *files_api;
+    struct proto *files_proto;
     struct vars vars;
     bool bash;
     uid_t uid;
@@ -586,11 +586,11 @@ static bool download_one(struct work *w, const struct job_dependency *d, int fd)
     const char *token = arena_dup(w->a, d->token.n ? d->token : w->job->token);
     struct err e = ERR_INIT;
     for (int tries = 1;; tries++) {
-        struct api_answer r = API_ANSWER_INIT;
+        struct proto_answer r = PROTO_ANSWER_INIT;
         int rc =
-            api_artifact_download(w->files_api, d->id, token, fd, w->conf->artifact_max, &r, &e);
+            proto_artifact_download(w->files_proto, d->id, token, fd, w->conf->artifact_max, &r, &e);
         long status = rc == 0 ? r.status : 0;
-        api_answer_done(&r);
+        proto_answer_done(&r);
         if (status == 200)
             return true;
         if (rc == 0)
@@ -663,11 +663,11 @@ static bool upload_one(struct work *w, const struct job_artifact *a, int fd)
     bool ok = false;
     struct err e = ERR_INIT;
     for (int tries = 1; tries <= TRANSFER_TRIES && !ok; tries++) {
-        struct api_answer r = API_ANSWER_INIT;
-        int rc = api_artifact_upload(w->files_api, w->job->id, arena_dup(w->a, w->job->token), fd,
+        struct proto_answer r = PROTO_ANSWER_INIT;
+        int rc = proto_artifact_upload(w->files_proto, w->job->id, arena_dup(w->a, w->job->token), fd,
                                      file.p, format, type, text_of(w, a->expire_in), &r, &e);
         long status = rc == 0 ? r.status : 0;
-        api_answer_done(&r);
+        proto_answer_done(&r);
         ok = status == 201;
         if (ok)
             trace_say(w->trace, "Uploading artifacts as \"%s\" to coordinator... 201 Created",
@@ -805,7 +805,7 @@ static void say_hello(struct work *w)
     char host[256] = "this machine";
     gethostname(host, sizeof(host) - 1);
     trace_say(w->trace, "\x1b[0KRunning with slipway-runner %s" SCRIPT_RESET, SLIPWAY_VERSION);
-    trace_say(w->trace, "\x1b[0K  on %s, system ID: %s" SCRIPT_RESET, c->name, c->api.system_id);
+    trace_say(w->trace, "\x1b[0K  on %s, system ID: %s" SCRIPT_RESET, c->name, c->proto.system_id);
     begin(w, "prepare_executor",
           c->host->off ? "Preparing the \"shell\" executor" : "Preparing the \"sandbox\" executor");
     if (c->host->off)
@@ -933,15 +933,15 @@ void build_run(struct build *b, char *ret_note, size_t note_size)
     int64_t timeout = b->job.timeout_s > 0 ? b->job.timeout_s : 3600;
     w.deadline_ms = clock_ms() + timeout * 1000;
     w.trace = trace_new(&(struct trace_opts){
-        .conf = &b->conf->api,
+        .conf = &b->conf->proto,
         .job_id = b->job.id,
         .job_token = arena_dup(&b->arena, b->job.token),
         .mask = make_mask(&b->job, buf_str(&w.auth)),
         .limit = b->conf->log_limit,
         .wake_fd = b->wake_fd,
     });
-    w.files_api = api_new(&b->conf->api);
-    api_set_stop(w.files_api, &b->stop);
+    w.files_proto = proto_new(&b->conf->proto);
+    proto_set_stop(w.files_proto, &b->stop);
     run_job(&w);
     if (w.outcome != ABORT) {
         struct verdict v = say_verdict(&w);
@@ -951,7 +951,7 @@ void build_run(struct build *b, char *ret_note, size_t note_size)
                      e.msg);
     }
     trace_free(w.trace);
-    api_free(w.files_api);
+    proto_free(w.files_proto);
     mem_wipe(w.auth.p, w.auth.n);
     buf_done(&w.auth);
     arena_done(&b->arena);

@@ -3,13 +3,13 @@
 // artifacts out. build_run() is the whole life of a job's thread.
 #pragma once
 
-#include "runner/api.h"
+#include "runner/protocol.h"
 #include "runner/job.h"
 #include "runner/sandbox.h"
 
 // What all jobs of this runner share; made once, then only read.
 struct runner_conf {
-    struct api_conf api;
+    struct proto_conf proto;
     const char *name;
     const char *builds;    // absolute
     const char *clone_url; // replaces scheme and host of repository addresses, or NULL

@@ -40,8 +40,8 @@ struct runner {
     unsigned busy;
     int signal_fd, done_fd;
     CURLM *multi;
-    struct api *api;
-    struct api_answer answer;
+    struct proto *proto;
+    struct proto_answer answer;
     char last_update[128];
     bool asking;
     int64_t asked_ms, ask_again_ms;
@@ -152,7 +152,7 @@ static void pause_after_error(struct runner *r, const char *what)
 
 static void take_answer(struct runner *r, int rc, const struct err *e)
 {
-    const struct api_answer *a = &r->answer;
+    const struct proto_answer *a = &r->answer;
     int64_t took = clock_ms() - r->asked_ms;
     r->ask_again_ms = 0;
     if (rc < 0) {
@@ -202,7 +202,7 @@ static void *handle; // the easy handle in the multi, while asking
 
 static void ask(struct runner *r)
 {
-    handle = api_request_start(r->api, r->last_update, &r->answer);
+    handle = proto_request_start(r->proto, r->last_update, &r->answer);
     curl_multi_add_handle(r->multi, handle);
     r->asking = true;
     r->asked_ms = clock_ms();
@@ -219,9 +219,9 @@ static void look_at_answers(struct runner *r)
         struct err e = ERR_INIT;
         curl_multi_remove_handle(r->multi, handle);
         r->asking = false;
-        int rc = api_request_finish(r->api, (int)code, &r->answer, &e);
+        int rc = proto_request_finish(r->proto, (int)code, &r->answer, &e);
         take_answer(r, rc, &e);
-        api_answer_done(&r->answer);
+        proto_answer_done(&r->answer);
     }
 }
 
@@ -288,7 +288,7 @@ static void loop(struct runner *r)
 
 int runner_run(const struct runner_opts *o, struct err *e)
 {
-    struct runner r = {.o = o, .answer = API_ANSWER_INIT};
+    struct runner r = {.o = o, .answer = PROTO_ANSWER_INIT};
     sigset_t stop;
     sigemptyset(&stop);
     sigaddset(&stop, SIGTERM);
@@ -303,14 +303,14 @@ int runner_run(const struct runner_opts *o, struct err *e)
         return err_errno(e, errno, "cannot make event descriptors");
     r.slots = NEW_ARRAY(struct slot, o->concurrent);
     r.multi = curl_multi_init();
-    r.api = api_new(&o->conf.api);
-    log_info("runner ready", LOGS("name", o->conf.name), LOGS("url", o->conf.api.url),
+    r.proto = proto_new(&o->conf.proto);
+    log_info("runner ready", LOGS("name", o->conf.name), LOGS("url", o->conf.proto.url),
              LOGI("concurrent", o->concurrent), LOGS("sandbox", o->conf.host->off ? "off" : "on"));
     loop(&r);
     log_info("runner stopped", LOGI("jobs", r.jobs_taken));
-    api_free(r.api);
+    proto_free(r.proto);
     curl_multi_cleanup(r.multi);
-    api_answer_done(&r.answer);
+    proto_answer_done(&r.answer);
     free(r.slots);
     close(r.signal_fd);
     close(r.done_fd);

@@ -23,7 +23,7 @@ enum {
 };
 
 struct trace {
-    struct api_conf conf;
+    struct proto_conf conf;
     int64_t id;
     char *token;
     struct mask *mask;
@@ -40,7 +40,7 @@ struct trace {
     atomic_bool stop; // interrupts a call in progress
 
     // The sending thread's until it was joined, then trace_finish's.
-    struct api *api;
+    struct proto *proto;
     size_t sent;
     bool started; // the server took state=running
     int64_t gap_ms, interval_ms, last_send_ms;
@@ -60,7 +60,7 @@ static void set_order(struct trace *t, enum trace_order order)
 }
 
 // Reads what every answer may carry.
-static void heed(struct trace *t, const struct api_answer *r)
+static void heed(struct trace *t, const struct proto_answer *r)
 {
     if (r->interval_s >= 0)
         t->interval_ms = r->interval_s ? r->interval_s * 1000 : INTERVAL_DEFAULT_MS;
@@ -88,8 +88,8 @@ static int send_piece(struct trace *t, struct err *e)
     pthread_mutex_unlock(&t->lock);
     if (!piece.n)
         return 0;
-    struct api_answer r = API_ANSWER_INIT;
-    int rc = api_trace_patch(t->api, t->id, t->token, t->sent, buf_str(&piece), &r, e);
+    struct proto_answer r = PROTO_ANSWER_INIT;
+    int rc = proto_trace_patch(t->proto, t->id, t->token, t->sent, buf_str(&piece), &r, e);
     size_t n = piece.n;
     buf_done(&piece);
     if (rc == 0) {
@@ -103,18 +103,18 @@ static int send_piece(struct trace *t, struct err *e)
         else
             rc = err_set(e, E_IO, "the server answered %ld to a piece of the log", r.status);
     }
-    api_answer_done(&r);
+    proto_answer_done(&r);
     t->last_send_ms = clock_ms();
     return rc;
 }
 
 static int send_state(struct trace *t, const char *state, int exit_code, const char *reason,
-                      struct api_answer *r, struct err *e)
+                      struct proto_answer *r, struct err *e)
 {
     pthread_mutex_lock(&t->lock);
-    struct api_update u = {state, checksum(t->log.p, t->log.n), t->log.n, exit_code, reason};
+    struct proto_update u = {state, checksum(t->log.p, t->log.n), t->log.n, exit_code, reason};
     pthread_mutex_unlock(&t->lock);
-    int rc = api_job_update(t->api, t->id, t->token, &u, r, e);
+    int rc = proto_job_update(t->proto, t->id, t->token, &u, r, e);
     if (rc == 0)
         heed(t, r);
     t->last_send_ms = clock_ms();
@@ -124,14 +124,14 @@ static int send_state(struct trace *t, const char *state, int exit_code, const c
 // The first call of a job and its keep-alive.
 static int send_running(struct trace *t, struct err *e)
 {
-    struct api_answer r = API_ANSWER_INIT;
+    struct proto_answer r = PROTO_ANSWER_INIT;
     int rc = send_state(t, "running", -1, NULL, &r, e);
     if (rc == 0 && r.status == 409) {
         set_order(t, TRACE_ABORT);
         rc = err_set(e, E_CONFLICT, "another runner has this job");
     } else if (rc == 0 && r.status != 200 && r.status != 202)
         rc = err_set(e, E_IO, "the server answered %ld to the job's state", r.status);
-    api_answer_done(&r);
+    proto_answer_done(&r);
     t->started = t->started || rc == 0;
     return rc;
 }
@@ -214,8 +214,8 @@ struct trace *trace_new(const struct trace_opts *o)
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&t->changed, &attr);
     pthread_condattr_destroy(&attr);
-    t->api = api_new(&t->conf);
-    api_set_stop(t->api, &t->stop);
+    t->proto = proto_new(&t->conf);
+    proto_set_stop(t->proto, &t->stop);
     BUG_ON(pthread_create(&t->thread, NULL, send_loop, t) != 0);
     return t;
 }
@@ -307,7 +307,7 @@ static int finish_once(struct trace *t, const char *state, int exit_code, const 
         if (t->sent <= before && pieces > 64)
             return err_set(e, E_IO, "the server keeps asking for the same part of the log");
     }
-    struct api_answer r = API_ANSWER_INIT;
+    struct proto_answer r = PROTO_ANSWER_INIT;
     int rc = send_state(t, state, exit_code, reason, &r, e);
     if (rc == 0 && r.status == 200)
         rc = 0;
@@ -323,7 +323,7 @@ static int finish_once(struct trace *t, const char *state, int exit_code, const 
         rc = err_set(e, E_IO, "the server answered %ld to the job's result", r.status);
     if (r.retry_after_s > 0)
         *ret_wait_ms = r.retry_after_s * 1000;
-    api_answer_done(&r);
+    proto_answer_done(&r);
     return rc;
 }
 
@@ -333,7 +333,7 @@ int trace_finish(struct trace *t, const char *state, int exit_code, const char *
     trace_flush(t);
     join(t);
     // `t->stop` stays for the thread; from here on only the caller may give up.
-    api_set_stop(t->api, give_up);
+    proto_set_stop(t->proto, give_up);
     int64_t wait = 500;
     int rc = 0;
     for (int tries = 0; tries < FINISH_TRIES * 6; tries++) {
@@ -354,7 +354,7 @@ void trace_free(struct trace *t)
         return;
     atomic_store(&t->stop, true);
     join(t);
-    api_free(t->api);
+    proto_free(t->proto);
     mask_free(t->mask);
     buf_done(&t->log);
     pthread_mutex_destroy(&t->lock);

@@ -5,7 +5,7 @@
 // a server that lost part of it can have it again.
 #pragma once
 
-#include "runner/api.h"
+#include "runner/protocol.h"
 
 struct mask;
 struct trace;
@@ -17,7 +17,7 @@ enum trace_order {
 };
 
 struct trace_opts {
-    const struct api_conf *conf;
+    const struct proto_conf *conf;
     int64_t job_id;
     const char *job_token; // copied
     struct mask *mask;     // becomes the trace's

@@ -2,7 +2,7 @@
 // The runner protocol over libcurl. One easy handle is used again and again so that its connection
 // stays open; every call sets all options it needs from a clean state. Owned by the thread that
 // calls: the poller has one, each job has one for its trace and one for its files.
-#include "runner/api.h"
+#include "runner/protocol.h"
 
 #include "base/json_write.h"
 #include "base/mem.h"
@@ -14,15 +14,15 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-struct api {
-    struct api_conf conf;
+struct proto {
+    struct proto_conf conf;
     CURL *curl;
     struct curl_slist *headers;
     curl_mime *mime;
     struct buf request;
     char error[CURL_ERROR_SIZE];
     const atomic_bool *stop;
-    struct api_answer *answer;
+    struct proto_answer *answer;
     int sink_fd; // where the body goes instead of the answer, or -1
     uint64_t sink_left;
     bool sink_full;
@@ -30,14 +30,14 @@ struct api {
     int source_fd;
 };
 
-void api_global_init(void)
+void proto_global_init(void)
 {
     curl_global_init(CURL_GLOBAL_DEFAULT);
 }
 
-struct api *api_new(const struct api_conf *conf)
+struct proto *proto_new(const struct proto_conf *conf)
 {
-    struct api *a = NEW(struct api);
+    struct proto *a = NEW(struct proto);
     a->conf = *conf;
     a->curl = curl_easy_init();
     BUG_ON(!a->curl);
@@ -46,7 +46,7 @@ struct api *api_new(const struct api_conf *conf)
     return a;
 }
 
-static void forget_call(struct api *a)
+static void forget_call(struct proto *a)
 {
     curl_mime_free(a->mime);
     a->mime = NULL;
@@ -54,7 +54,7 @@ static void forget_call(struct api *a)
     a->headers = NULL;
 }
 
-void api_free(struct api *a)
+void proto_free(struct proto *a)
 {
     if (!a)
         return;
@@ -64,19 +64,19 @@ void api_free(struct api *a)
     free(a);
 }
 
-void api_set_stop(struct api *a, const atomic_bool *stop)
+void proto_set_stop(struct proto *a, const atomic_bool *stop)
 {
     a->stop = stop;
 }
 
-void api_answer_done(struct api_answer *r)
+void proto_answer_done(struct proto_answer *r)
 {
     buf_done(&r->body);
 }
 
 static size_t on_body(char *p, size_t size, size_t n, void *ctx)
 {
-    struct api *a = ctx;
+    struct proto *a = ctx;
     size_t len = size * n;
     long status = 0;
     curl_easy_getinfo(a->curl, CURLINFO_RESPONSE_CODE, &status);
@@ -111,8 +111,8 @@ static void copy_text(char *out, size_t size, struct str v)
 
 static size_t on_header(char *p, size_t size, size_t n, void *ctx)
 {
-    struct api *a = ctx;
-    struct api_answer *r = a->answer;
+    struct proto *a = ctx;
+    struct proto_answer *r = a->answer;
     struct str line = str_n(p, size * n), name;
     if (str_starts(line, STR("HTTP/"))) {
         // A new answer begins (after 100 Continue): what an earlier one said is void.
@@ -141,20 +141,20 @@ static size_t on_header(char *p, size_t size, size_t n, void *ctx)
 
 static int on_progress(void *ctx, curl_off_t dt, curl_off_t dn, curl_off_t ut, curl_off_t un)
 {
-    struct api *a = ctx;
+    struct proto *a = ctx;
     (void)dt, (void)dn, (void)ut, (void)un;
     return a->stop && atomic_load(a->stop);
 }
 
-static void add_header(struct api *a, const char *line)
+static void add_header(struct proto *a, const char *line)
 {
     struct curl_slist *more = curl_slist_append(a->headers, line);
     BUG_ON(!more);
     a->headers = more;
 }
 
-static void add_headerf(struct api *a, const char *fmt, ...) PRINTF(2, 3);
-static void add_headerf(struct api *a, const char *fmt, ...)
+static void add_headerf(struct proto *a, const char *fmt, ...) PRINTF(2, 3);
+static void add_headerf(struct proto *a, const char *fmt, ...)
 {
     struct buf line = BUF_INIT(KIB(8));
     va_list ap;
@@ -166,13 +166,13 @@ static void add_headerf(struct api *a, const char *fmt, ...)
 }
 
 // Brings the handle to a clean state for the next call to `path`.
-static CURL *prepare(struct api *a, const char *path, long timeout_s, struct api_answer *ret)
+static CURL *prepare(struct proto *a, const char *path, long timeout_s, struct proto_answer *ret)
 {
     CURL *c = a->curl;
     forget_call(a);
     curl_easy_reset(c);
     buf_done(&ret->body);
-    *ret = API_ANSWER_INIT;
+    *ret = PROTO_ANSWER_INIT;
     a->answer = ret;
     a->error[0] = '\0';
     a->sink_fd = -1;
@@ -211,7 +211,7 @@ static CURL *prepare(struct api *a, const char *path, long timeout_s, struct api
     return c;
 }
 
-static int finish(struct api *a, CURLcode code, struct err *e)
+static int finish(struct proto *a, CURLcode code, struct err *e)
 {
     if (code == CURLE_OK) {
         curl_easy_getinfo(a->curl, CURLINFO_RESPONSE_CODE, &a->answer->status);
@@ -227,7 +227,7 @@ static int finish(struct api *a, CURLcode code, struct err *e)
                    a->error[0] ? a->error : curl_easy_strerror(code));
 }
 
-static int perform(struct api *a, struct err *e)
+static int perform(struct proto *a, struct err *e)
 {
     curl_easy_setopt(a->curl, CURLOPT_HTTPHEADER, a->headers);
     int rc = finish(a, curl_easy_perform(a->curl), e);
@@ -235,7 +235,7 @@ static int perform(struct api *a, struct err *e)
     return rc;
 }
 
-static void set_json_body(struct api *a)
+static void set_json_body(struct proto *a)
 {
     add_header(a, "Content-Type: application/json");
     add_header(a, "Accept: application/json");
@@ -243,7 +243,7 @@ static void set_json_body(struct api *a)
     curl_easy_setopt(a->curl, CURLOPT_POSTFIELDS, a->request.p);
 }
 
-static void json_info(struct json_out *j, const struct api_conf *conf)
+static void json_info(struct json_out *j, const struct proto_conf *conf)
 {
     static const char *const FEATURES[] = {
         "variables",     "artifacts",         "upload_multiple_artifacts",
@@ -275,7 +275,7 @@ static void json_info(struct json_out *j, const struct api_conf *conf)
     (void)conf;
 }
 
-static void runner_body(struct api *a, const char *last_update)
+static void runner_body(struct proto *a, const char *last_update)
 {
     struct json_out j;
     buf_clear(&a->request);
@@ -289,7 +289,7 @@ static void runner_body(struct api *a, const char *last_update)
     json_end_object(&j);
 }
 
-int api_verify(struct api *a, struct api_answer *ret, struct err *e)
+int proto_verify(struct proto *a, struct proto_answer *ret, struct err *e)
 {
     prepare(a, "runners/verify", 30, ret);
     runner_body(a, NULL);
@@ -298,8 +298,8 @@ int api_verify(struct api *a, struct api_answer *ret, struct err *e)
     return perform(a, e);
 }
 
-int api_register(struct api *a, const char *registration_token, const char *description,
-                 const char *tags, bool run_untagged, struct api_answer *ret, struct err *e)
+int proto_register(struct proto *a, const char *registration_token, const char *description,
+                 const char *tags, bool run_untagged, struct proto_answer *ret, struct err *e)
 {
     prepare(a, "runners", 30, ret);
     struct json_out j;
@@ -316,7 +316,7 @@ int api_register(struct api *a, const char *registration_token, const char *desc
     return perform(a, e);
 }
 
-void *api_request_start(struct api *a, const char *last_update, struct api_answer *ret)
+void *proto_request_start(struct proto *a, const char *last_update, struct proto_answer *ret)
 {
     CURL *c = prepare(a, "jobs/request", 3600, ret);
     runner_body(a, last_update);
@@ -326,7 +326,7 @@ void *api_request_start(struct api *a, const char *last_update, struct api_answe
     return c;
 }
 
-int api_request_finish(struct api *a, int code, struct api_answer *ret, struct err *e)
+int proto_request_finish(struct proto *a, int code, struct proto_answer *ret, struct err *e)
 {
     BUG_ON(a->answer != ret);
     int rc = finish(a, (CURLcode)code, e);
@@ -334,8 +334,8 @@ int api_request_finish(struct api *a, int code, struct api_answer *ret, struct e
     return rc;
 }
 
-int api_job_update(struct api *a, int64_t id, const char *job_token, const struct api_update *u,
-                   struct api_answer *ret, struct err *e)
+int proto_job_update(struct proto *a, int64_t id, const char *job_token, const struct proto_update *u,
+                   struct proto_answer *ret, struct err *e)
 {
     char path[64], checksum[32];
     snprintf(path, sizeof(path), "jobs/%lld", (long long)id);
@@ -365,8 +365,8 @@ int api_job_update(struct api *a, int64_t id, const char *job_token, const struc
     return perform(a, e);
 }
 
-int api_trace_patch(struct api *a, int64_t id, const char *job_token, uint64_t offset,
-                    struct str bytes, struct api_answer *ret, struct err *e)
+int proto_trace_patch(struct proto *a, int64_t id, const char *job_token, uint64_t offset,
+                    struct str bytes, struct proto_answer *ret, struct err *e)
 {
     BUG_ON(!bytes.n);
     char path[80];
@@ -384,7 +384,7 @@ int api_trace_patch(struct api *a, int64_t id, const char *job_token, uint64_t o
 
 static size_t on_source_read(char *p, size_t size, size_t n, void *ctx)
 {
-    struct api *a = ctx;
+    struct proto *a = ctx;
     ssize_t got;
     do
         got = read(a->source_fd, p, size * n);
@@ -394,11 +394,11 @@ static size_t on_source_read(char *p, size_t size, size_t n, void *ctx)
 
 static int on_source_seek(void *ctx, curl_off_t offset, int origin)
 {
-    struct api *a = ctx;
+    struct proto *a = ctx;
     return lseek(a->source_fd, (off_t)offset, origin) < 0 ? CURL_SEEKFUNC_FAIL : CURL_SEEKFUNC_OK;
 }
 
-static void add_query(struct api *a, struct buf *to, const char *key, const char *value)
+static void add_query(struct proto *a, struct buf *to, const char *key, const char *value)
 {
     if (!value || !*value)
         return;
@@ -408,9 +408,9 @@ static void add_query(struct api *a, struct buf *to, const char *key, const char
     curl_free(escaped);
 }
 
-int api_artifact_upload(struct api *a, int64_t id, const char *job_token, int fd,
+int proto_artifact_upload(struct proto *a, int64_t id, const char *job_token, int fd,
                         const char *filename, const char *format, const char *type,
-                        const char *expire_in, struct api_answer *ret, struct err *e)
+                        const char *expire_in, struct proto_answer *ret, struct err *e)
 {
     off_t size = lseek(fd, 0, SEEK_END);
     if (size < 0 || lseek(fd, 0, SEEK_SET) < 0)
@@ -434,8 +434,8 @@ int api_artifact_upload(struct api *a, int64_t id, const char *job_token, int fd
     return perform(a, e);
 }
 
-int api_artifact_download(struct api *a, int64_t id, const char *job_token, int fd, uint64_t max,
-                          struct api_answer *ret, struct err *e)
+int proto_artifact_download(struct proto *a, int64_t id, const char *job_token, int fd, uint64_t max,
+                          struct proto_answer *ret, struct err *e)
 {
     if (ftruncate(fd, 0) < 0 || lseek(fd, 0, SEEK_SET) < 0)
         return err_errno(e, errno, "cannot empty the file for the archive");
