@@ -40,7 +40,7 @@ size_t ci_process_reset_after(struct ci_pjob *jobs, size_t n, size_t i);
 // The pipeline's status from all jobs, given the one stored now: a computed `created` keeps the
 // stored one, a finished pipeline that computes `pending` is running.
 enum ci_status ci_pipeline_status(const struct ci_pjob *jobs, size_t n, enum ci_status stored);
-// Of the jobs of one stage. `stored` is what was shown for it before (CI_CREATED at first): a computed
-// `created` keeps it.
+// Of the jobs of one stage. `stored` is what was shown for it before (CI_CREATED at first): a
+// computed `created` keeps it.
 enum ci_status ci_stage_status(const struct ci_pjob *jobs, size_t n, int stage,
                                enum ci_status stored);

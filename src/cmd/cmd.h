@@ -10,7 +10,14 @@ struct cmd {
     const char *summary;               // one line for `slipway help`; NULL: not listed
 };
 
+int cmd_up(int argc, char **argv);
+int cmd_server(int argc, char **argv);
+int cmd_admin(int argc, char **argv);
+int cmd_backup(int argc, char **argv);
+int cmd_restore(int argc, char **argv);
+int cmd_sample(int argc, char **argv);
 int cmd_version(int argc, char **argv);
+int cmd_edge(int argc, char **argv);
 int cmd_runner(int argc, char **argv);
 int cmd_sandbox(int argc, char **argv);
 int cmd_artifact(int argc, char **argv);

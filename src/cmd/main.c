@@ -6,6 +6,13 @@
 #include <string.h>
 
 static const struct cmd COMMANDS[] = {
+    {"up", cmd_up, "start the whole platform on this machine"},
+    {"server", cmd_server, "repositories, accounts, pipelines, API and UI"},
+    {"edge", cmd_edge, "the front door: routes by host, serves published pages"},
+    {"admin", cmd_admin, "tokens, passwords and accounts, on the machine itself"},
+    {"backup", cmd_backup, "write the whole state to one file, while it runs"},
+    {"restore", cmd_restore, "make a state folder from a backup"},
+    {"sample", cmd_sample, "load a sample project"},
     {"version", cmd_version, "print the version"},
     {"runner", cmd_runner, "run jobs for a server, each in a sandbox"},
     {"sandbox", cmd_sandbox, "check, try and time the jobs' sandbox"},

@@ -3,6 +3,7 @@
 // server and hands over to runner_run(). One process; the work is in src/runner.
 #include "runner/runner.h"
 #include "cmd/cmd.h"
+#include "cmd/role.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -485,6 +486,8 @@ static int start(struct setup *s, char **ret_builds, struct err *e)
     if (rc == 0)
         rc = verify(s, e);
     if (rc == 0)
+        role_ready();
+    if (rc == 0)
         rc = runner_run(&s->run, e);
     sandbox_host_done(&host);
     return rc;
@@ -504,7 +507,9 @@ int cmd_runner(int argc, char **argv)
         fputs("slipway runner: --url is missing; see --help\n", stderr);
         return 2;
     }
-    log_init("runner", s.verbose ? LOG_DEBUG : LOG_INFO, s.json);
+    role_start("runner");
+    if (s.verbose || s.json)
+        log_init("runner", s.verbose ? LOG_DEBUG : LOG_INFO, s.json);
     proto_global_init();
     struct err e = ERR_INIT;
     char *builds = NULL;

@@ -11,10 +11,9 @@
 
 struct forge {
     struct store *store;
-    // Makes or removes the bare repository at repos/<storage>.git, durably. NULL: none is made
-    // (tests). `path` is absolute.
-    int (*repo_create)(void *ctx, const char *path, const char *default_branch, struct err *e);
-    void *repo_ctx;
+    // Makes the bare repository at the absolute `path`, durably: git_repo_create(). NULL: none is
+    // made (tests).
+    int (*repo_create)(const char *path, struct str default_branch, struct err *e);
     bool password_fast; // tests only: the cheapest Argon2id limits
 };
 

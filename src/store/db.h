@@ -50,6 +50,7 @@ struct rows {
 #define ROWS_NONE  ((struct rows){0})
 #define _autorows_ _cleanup_(rows_done)
 
+// The bytes of the arguments must stay until rows_done().
 // Begins a statement; then rows_next() returns 1 for a row, 0 at the end, or an error.
 int rows_open(struct rows *r, struct tx *tx, struct db_stmt *stmt, const struct db_val *args,
               size_t nargs, struct err *e) MUST_USE;
@@ -107,8 +108,9 @@ extern const struct db_driver sqlite_driver;
 
 struct db {
     const struct db_driver *driver;
-    struct db *next; // in the store's list of all connections
-    bool taken;      // a transaction of its thread uses it
+    struct store *store;
+    struct db *next, *next_idle; // in the store's lists
+    bool taken;                  // a transaction of its thread uses it
 };
 
 // ---- migrations (migrate.c) ----

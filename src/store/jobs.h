@@ -79,8 +79,9 @@ struct job {
     size_t ntags;
 };
 
-// Fills id, times, tag_list. Writes spec, needs and tags too. With spec_id set the spec is shared
-// (a retry keeps its configuration) and `spec` ignored. A job inserted as pending gets queued_at.
+// Fills id, spec_id and times (not tag_list). Writes spec, needs and tags too. With spec_id set the
+// spec is shared (a retry keeps its configuration) and `spec` ignored. A job inserted as pending
+// gets queued_at.
 int job_insert(struct tx *tx, struct job *j, int64_t now, struct err *e) MUST_USE;
 // A new row like `id` (same spec, needs, tags; attempt + 1) in state `status`; marks the old one
 // retried. E_CONFLICT when it was retried before.
@@ -115,10 +116,13 @@ int job_latest_success(struct tx *tx, struct arena *a, int64_t project_id, struc
 // or manual from skipped: clears the times. start_at: for CI_SCHEDULED, else ignored.
 int job_move(struct tx *tx, int64_t id, unsigned from, enum ci_status to, int64_t start_at,
              int64_t now, struct err *e) MUST_USE;
-// To a finished state; sets finished_at, wipes the job token. reason "" and exit_code -1: none.
+// To a finished state; sets finished_at (but not of a skipped one), wipes the job token. reason ""
+// and exit_code -1: none.
 int job_finish(struct tx *tx, int64_t id, unsigned from, enum ci_status to, struct str reason,
                int exit_code, int64_t now, struct err *e) MUST_USE;
 int job_set_user(struct tx *tx, int64_t id, int64_t user_id, struct err *e) MUST_USE;
+// Its failure does not fail the pipeline (an exit code that allow_failure:exit_codes lists).
+int job_set_allow_failure(struct tx *tx, int64_t id, bool allow, struct err *e) MUST_USE;
 int job_set_coverage(struct tx *tx, int64_t id, double percent, struct err *e) MUST_USE;
 int job_set_trace(struct tx *tx, int64_t id, int64_t size, struct str checksum,
                   struct err *e) MUST_USE;

@@ -27,6 +27,8 @@ bool ci_status_parse(struct str name, enum ci_status *ret) MUST_USE;
 #define CI_BIT(s) (1u << (s))
 #define CI_SET_FINISHED                                                                            \
     (CI_BIT(CI_SUCCESS) | CI_BIT(CI_FAILED) | CI_BIT(CI_CANCELED) | CI_BIT(CI_SKIPPED))
+// Those that were worked on and are over: they have a finished_at, a skipped one has none.
+#define CI_SET_ENDED (CI_BIT(CI_SUCCESS) | CI_BIT(CI_FAILED) | CI_BIT(CI_CANCELED))
 #define CI_SET_CANCELABLE                                                                          \
     (CI_BIT(CI_CREATED) | CI_BIT(CI_WAITING_FOR_RESOURCE) | CI_BIT(CI_PREPARING) |                 \
      CI_BIT(CI_PENDING) | CI_BIT(CI_RUNNING) | CI_BIT(CI_MANUAL) | CI_BIT(CI_SCHEDULED))

@@ -8,5 +8,9 @@
 
 // A file or a whole folder, below the state folder.
 int trash_add(struct tx *tx, struct str path, struct err *e) MUST_USE;
+// All pages of a project, and all artifacts of a job or a pipeline (the other id 0).
+int trash_pages(struct tx *tx, int64_t project_id, struct err *e) MUST_USE;
+int trash_artifacts(struct tx *tx, int64_t job_id, int64_t pipeline_id, struct err *e) MUST_USE;
+int trash_traces(struct tx *tx, int64_t job_id, int64_t pipeline_id, struct err *e) MUST_USE;
 // Removes up to `max` from the disk, then their rows. Returns how many. Not within a transaction.
 int64_t trash_empty(struct store *s, int max, struct err *e) MUST_USE;

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// Inside src/githttp: from a push's intents to its events, exactly once (the store's half is
+// store/pushes.h). A lock file in the repository is held by the server and by every git process of
+// the push: as long as it is locked, somebody may still move the refs.
+#pragma once
+
+#include "git/receive.h"
+#include "githttp/priv.h"
+
+struct push_lock {
+    int fd; // flocked; inherited by git; -1: none
+    int64_t push_id;
+    char path[4096];
+};
+#define PUSH_LOCK_NONE ((struct push_lock){.fd = -1})
+
+// Commits the intents of all commands and locks. E_BUSY: another push moves one of the refs; its
+// entry in `reasons` is set. Intents that a dead push left are settled first.
+int push_open(struct githttp *g, const struct target *t, const struct receive_head *head,
+              const char **reasons, struct push_lock *ret, struct err *e) MUST_USE;
+// After git has ended: looks at each ref, turns what moved into events, calls cfg.pushed, removes
+// the lock. On failure the intents stay for a later settlement.
+int push_close(struct githttp *g, const struct target *t, const struct receive_head *head,
+               struct push_lock *lock, struct err *e) MUST_USE;
