@@ -200,7 +200,7 @@ static void limits_hold(void **state)
     struct err e = ERR_INIT;
     assert_int_equal(unpack(p, &(struct entry){"big", S_IFREG, text}, 1, &e), E_LIMIT);
     struct entry many[11];
-    char names[11][8];
+    char names[11][16];
     for (int i = 0; i < 11; i++) {
         snprintf(names[i], sizeof(names[i]), "n%d", i);
         many[i] = (struct entry){names[i], S_IFREG, "x"};
