@@ -478,9 +478,11 @@ def test_a_broken_pack(server, tmp_path):
     wait_until(lambda: len(server.events(f"refs/heads/{branch}")) == 1)
 
 
-def raw_push(server, branch, work, pack, chunked=True):
+def raw_push(server, branch, work):
     """Begins a chunked push and stops before the pack's last bytes; returns the socket and the rest."""
-    body = push_body(work, branch, pack)
+    # larger than what the server takes in before it calls the handler
+    commit_files(work, {"random.bin": random.randbytes(300000)}, "large enough to stream")
+    body = push_body(work, branch, pack_of(work, "HEAD"))
     pair = base64.b64encode(b"owner:pw-of-owner-1").decode()
     s = socket.create_connection(("127.0.0.1", server.port))
     s.sendall((f"POST /owner/closed.git/git-receive-pack HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {pair}\r\n"
@@ -493,7 +495,7 @@ def raw_push(server, branch, work, pack, chunked=True):
 def test_a_client_that_goes_away_leaves_nothing(server, tmp_path):
     work, branch = new_work(tmp_path, server)
     bare = pathlib.Path(server.seed["closed_repo"])
-    s, _ = raw_push(server, branch, work, pack_of(work, "HEAD"))
+    s, _ = raw_push(server, branch, work)
     wait_until(server.git_children, what="git runs")
     assert list(bare.glob("slipway-push-*.lock"))
     s.close()
@@ -525,8 +527,7 @@ def test_a_clone_that_is_given_up_ends_git(server, tmp_path):
 
 def test_two_pushes_of_one_ref(server, tmp_path):
     work, branch = new_work(tmp_path, server)
-    pack = pack_of(work, "HEAD")
-    s, rest = raw_push(server, branch, work, pack)
+    s, rest = raw_push(server, branch, work)
     wait_until(server.git_children, what="git runs")
     other, _ = new_work(tmp_path, server)
     done = git("push", "origin", f"HEAD:{branch}", cwd=other, check=False)
@@ -616,7 +617,7 @@ def test_killed_between_push_and_event(own_server, tmp_path):
 def test_killed_before_anything_moved(own_server, tmp_path):
     s = own_server().start()
     work, branch = new_work(tmp_path, s)
-    sock, _ = raw_push(s, branch, work, pack_of(work, "HEAD"))
+    sock, _ = raw_push(s, branch, work)
     wait_until(s.git_children, what="git runs")
     s.kill()
     sock.close()
