@@ -34,6 +34,10 @@ struct ci_engine_config {
     int64_t canceling_s;       // a canceling job whose runner does not answer; 300
 };
 
+struct forge;
+// Fills fetch, resolve, commit and git_ctx: repositories on this disk, below the forge's folder.
+void ci_engine_use_git(struct ci_engine_config *cfg, struct forge *f);
+
 int ci_engine_new(const struct ci_engine_config *cfg, struct ci_engine **ret,
                   struct err *e) MUST_USE;
 void ci_engine_free(struct ci_engine *en);
@@ -41,6 +45,7 @@ void ci_engine_free(struct ci_engine *en);
 // ---- pipelines ----
 
 struct ci_push {
+    int64_t event_id; // row of store/pushes.h, marked as handled in the same transaction; 0: none
     int64_t project_id;
     int64_t user_id;
     struct str ref;            // full: "refs/heads/main", "refs/tags/v1"
@@ -51,10 +56,15 @@ struct ci_push {
 };
 // Makes the pipeline of a push: reads .gitlab-ci.yml at `after`. *ret_id is 0 when there is none
 // to make (deleted ref, no file, no job after rules). A file with errors makes a pipeline that
-// failed with config_error; `[skip ci]` makes a skipped one. Calling it twice for the same push
-// event is the caller's business (the event's row is the guard).
+// failed with config_error; `[skip ci]` makes a skipped one. E_CONFLICT: the event was handled
+// before; nothing was made.
 int ci_engine_push(struct ci_engine *en, const struct ci_push *p, int64_t *ret_id,
                    struct err *e) MUST_USE;
+
+// Makes the pipelines of push events that nobody has handled yet, oldest first, at most `most`.
+// Call on the wake "pushes" and at start; any thread, also several at once. *ret_n is how many it
+// took. An event that cannot be handled now (disk full) stays and is the error.
+int ci_engine_take_pushes(struct ci_engine *en, size_t most, size_t *ret_n, struct err *e) MUST_USE;
 
 // Starts a pipeline on a branch or tag by hand ("web", "api", "trigger", "schedule"). Unlike a push
 // it fails with E_INVALID when there would be no pipeline, and says why. `vars` are given at level

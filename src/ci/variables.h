@@ -8,6 +8,7 @@ struct ci_facts {
     // project
     int64_t project_id, namespace_id;
     struct str project_name, project_path, namespace_path, visibility, default_branch, description;
+    struct str config_path; // empty: .gitlab-ci.yml
     // server
     struct str external_url, pages_domain, version;
     // pipeline

@@ -18,3 +18,6 @@ int cmd_restore(int argc, char **argv);
 int cmd_sample(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 int cmd_edge(int argc, char **argv);
+int cmd_runner(int argc, char **argv);
+int cmd_sandbox(int argc, char **argv);
+int cmd_artifact(int argc, char **argv);

@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -18,135 +19,124 @@
 struct options {
     struct edge_config cfg;
     int64_t drain_ms;
+    uint64_t workers, connections, hold_max; // 0: the default
+    char *listen;                            // what cfg.listen points into
 };
 
 // What an option's value is and where it goes, as an offset into struct options.
-enum value { FLAG, TEXT, LISTEN, COUNT, MILLIS };
+enum kind { TEXT, LISTEN, COUNT, MILLIS };
 
 static const struct option_row {
-    const char *name, *value;
-    enum value type;
+    const char *name, *arg;
+    enum kind kind;
     size_t at;
     const char *help;
 } OPTIONS[] = {
-    {"listen", "ADDRESS:PORT", LISTEN, 0, "where clients come in; may be given 8 times"},
+    {"listen", "ADDRESS:PORT[,...]", LISTEN, 0, "where clients come in (default: 127.0.0.1:8080)"},
     {"upstream", "WHERE", TEXT, offsetof(struct options, cfg.upstream),
      "the server behind: unix:PATH or ADDRESS:PORT"},
-    {"pages", "DIR", TEXT, offsetof(struct options, cfg.pages), "folder of the published pages"},
+    {"pages", "DIR", TEXT, offsetof(struct options, cfg.pages),
+     "folder of the published pages (default: none)"},
     {"pages-domain", "NAME", TEXT, offsetof(struct options, cfg.domain),
-     "pages stand at <namespace>.NAME"},
+     "pages are at <namespace>.NAME (default: pages.localhost)"},
     {"admin", "PATH", TEXT, offsetof(struct options, cfg.admin),
-     "unix socket for /metrics and /-/health"},
-    {"workers", "N", COUNT, offsetof(struct options, cfg.workers),
-     "threads; 0: one per core, at most 4"},
-    {"connections", "N", COUNT, offsetof(struct options, cfg.connections_max),
-     "client connections at once"},
+     "unix socket for /metrics and /-/health (default: none)"},
+    {"workers", "N", COUNT, offsetof(struct options, workers),
+     "threads (default: one per core, at most 4)"},
+    {"connections", "N", COUNT, offsetof(struct options, connections),
+     "client connections at once (default: 20000)"},
     {"hold", "TIME", MILLIS, offsetof(struct options, cfg.hold_ms),
-     "how long a request waits for the server to come back"},
-    {"hold-max", "N", COUNT, offsetof(struct options, cfg.hold_max),
-     "requests per worker that may wait so"},
+     "a request waits so long for the server to come back (default: 5s)"},
+    {"hold-max", "N", COUNT, offsetof(struct options, hold_max),
+     "requests per worker that may wait so (default: 1024)"},
     {"head-time", "TIME", MILLIS, offsetof(struct options, cfg.head_ms),
-     "for a request's head to arrive"},
+     "for a request's head to arrive (default: 10s)"},
     {"idle-time", "TIME", MILLIS, offsetof(struct options, cfg.idle_ms),
-     "a connection may stay without a request"},
+     "a connection may stay without a request (default: 75s)"},
     {"body-time", "TIME", MILLIS, offsetof(struct options, cfg.body_ms),
-     "in which a request's body must bring 1 KiB"},
+     "in which a request's body must bring 1 KiB (default: 20s)"},
     {"write-time", "TIME", MILLIS, offsetof(struct options, cfg.write_ms),
-     "in which a client must take some of its answer"},
+     "in which a client must take some of its answer (default: 60s)"},
     {"connect-time", "TIME", MILLIS, offsetof(struct options, cfg.connect_ms),
-     "for one attempt to connect to the server"},
+     "for one attempt to connect to the server (default: 2s)"},
     {"answer-time", "TIME", MILLIS, offsetof(struct options, cfg.answer_ms),
-     "the server may be silent"},
+     "the server may be silent (default: 300s)"},
     {"tunnel-time", "TIME", MILLIS, offsetof(struct options, cfg.tunnel_ms),
-     "a WebSocket may be silent"},
+     "a WebSocket may be silent (default: 3600s)"},
     {"drain", "TIME", MILLIS, offsetof(struct options, drain_ms),
-     "for requests in flight to end after SIGTERM"},
+     "for requests in flight to end after SIGTERM (default: 10s)"},
 };
 
-static void help(void)
+static int bad(struct err *e, const char *name, const char *why)
 {
-    printf("usage: slipway edge --listen ADDRESS:PORT --upstream WHERE [OPTION...]\n\n"
-           "The front door: serves published pages from disk, passes everything else on.\n\n");
-    for (size_t i = 0; i < ARRAY_SIZE(OPTIONS); i++) {
-        const struct option_row *o = &OPTIONS[i];
-        char left[40];
-        snprintf(left, sizeof(left), "--%s%s%s", o->name, o->value ? " " : "",
-                 o->value ? o->value : "");
-        printf("  %-24s %s\n", left, o->help);
+    return err_set(e, E_INVALID, "--%s %s; `slipway edge --help` tells more", name, why);
+}
+
+// The addresses are cut apart in place.
+static int store_listen(struct options *o, char *text, struct err *e)
+{
+    for (char *next = text; text; text = next) {
+        next = strchr(text, ',');
+        if (next)
+            *next++ = '\0';
+        if (o->cfg.nlisten == EDGE_LISTEN_MAX)
+            return bad(e, "listen", "takes at most 8 addresses");
+        o->cfg.listen[o->cfg.nlisten++] = text;
     }
-    printf("\nTIME is 500ms, 30s, 5m. `docs/commands/edge.md` tells the defaults.\n");
+    return 0;
 }
 
-static int bad(const char *name, const char *why)
-{
-    fprintf(stderr, "slipway edge: --%s %s; `slipway edge --help` tells more\n", name, why);
-    return 2;
-}
-
-static int store(struct options *o, const struct option_row *row, char *value)
+static int store(struct options *o, const struct option_row *row, const char *value, struct err *e)
 {
     char *to = (char *)o + row->at;
-    uint64_t n;
-    int64_t ms;
-    switch (row->type) {
-    case FLAG:
-        *(bool *)to = true;
-        return 0;
+    switch (row->kind) {
     case TEXT:
         *(const char **)(void *)to = value;
         return 0;
     case LISTEN:
-        if (o->cfg.nlisten == EDGE_LISTEN_MAX)
-            return bad(row->name, "may be given 8 times");
-        o->cfg.listen[o->cfg.nlisten++] = value;
-        return 0;
+        o->listen = str_dup(str_of(value));
+        return store_listen(o, o->listen, e);
     case COUNT:
-        if (!str_to_u64(str_of(value), &n) || n > 1000000)
-            return bad(row->name, "needs a whole number up to 1000000");
-        if (row->at == offsetof(struct options, cfg.workers))
-            o->cfg.workers = (unsigned)n;
-        else
-            *(uint64_t *)(void *)to = n;
+        if (!str_to_u64(str_of(value), (uint64_t *)(void *)to) || *(uint64_t *)(void *)to > 1000000)
+            return bad(e, row->name, "needs a whole number up to 1000000");
         return 0;
     case MILLIS:
-        if (!clock_parse_duration(str_of(value), &ms) || ms <= 0)
-            return bad(row->name, "needs a time such as 500ms or 30s");
-        *(int64_t *)(void *)to = ms;
+        if (!clock_parse_duration(str_of(value), (int64_t *)(void *)to) ||
+            *(int64_t *)(void *)to <= 0)
+            return bad(e, row->name, "needs a time such as 500ms or 30s");
         return 0;
     }
     return 0;
 }
 
-// 0: go on; otherwise the exit status + 1.
-static int parse(struct options *o, int argc, char **argv)
+// Ends the process after --help or a usage error, as every command does.
+static int parse(struct options *o, int argc, char **argv, struct err *e)
 {
-    for (int i = 1; i < argc; i++) {
-        if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
-            help();
-            return 1;
-        }
-        struct str value = str_of(argv[i]), name = STR_NONE;
-        bool joined = str_find(value, '=') > 0;
-        (void)str_cut(&value, '=', &name);
-        const struct option_row *row = NULL;
-        for (size_t k = 0; k < ARRAY_SIZE(OPTIONS); k++)
-            if (str_starts(name, STR("--")) && str_is(str_from(name, 2), OPTIONS[k].name))
-                row = &OPTIONS[k];
-        if (!row) {
-            fprintf(stderr,
-                    "slipway edge: there is no option '%s'; `slipway edge --help` lists them\n",
-                    argv[i]);
-            return 3;
-        }
-        char *given = NULL;
-        if (row->type != FLAG)
-            given = joined ? argv[i] + name.n + 1 : i + 1 < argc ? argv[++i] : NULL;
-        if (row->type != FLAG && !given)
-            return 1 + bad(row->name, "needs a value");
-        int r = store(o, row, given);
+    struct opt opts[ARRAY_SIZE(OPTIONS)];
+    const char *values[ARRAY_SIZE(OPTIONS)] = {NULL};
+    for (size_t i = 0; i < ARRAY_SIZE(OPTIONS); i++)
+        opts[i] = (struct opt){OPTIONS[i].name, OPTIONS[i].arg, OPTIONS[i].help, &values[i], NULL};
+    int at = opt_parse(argc, argv,
+                       "--upstream WHERE [OPTION...]\n\nThe front door: serves published pages "
+                       "from disk and passes everything else on.\nTIME is 500ms, 30s, 5m.",
+                       opts, ARRAY_SIZE(opts));
+    if (at < 0)
+        exit(opt_exit(at));
+    if (at < argc)
+        return err_set(e, E_INVALID, "unexpected argument '%s'; `slipway edge --help` tells more",
+                       argv[at]);
+    for (size_t i = 0; i < ARRAY_SIZE(OPTIONS); i++) {
+        int r = values[i] ? store(o, &OPTIONS[i], values[i], e) : 0;
         if (r)
-            return 1 + r;
+            return r;
     }
+    o->cfg.workers = (unsigned)o->workers;
+    if (o->connections)
+        o->cfg.connections_max = o->connections;
+    if (o->hold_max)
+        o->cfg.hold_max = o->hold_max;
+    if (!o->cfg.nlisten)
+        o->cfg.listen[o->cfg.nlisten++] = "127.0.0.1:8080";
     return 0;
 }
 
@@ -217,19 +207,9 @@ static int serve(struct edge *ed, const struct options *o, const sigset_t *signa
     return 0;
 }
 
-int cmd_edge(int argc, char **argv)
+static int serve_options(const struct options *o, struct err *e)
 {
-    struct options o = {.cfg = EDGE_DEFAULTS, .drain_ms = 10000};
-    struct err e = ERR_INIT;
     struct edge *ed;
-    int r = parse(&o, argc, argv);
-    if (r)
-        return r - 1;
-    if (!o.cfg.nlisten)
-        o.cfg.listen[o.cfg.nlisten++] = "127.0.0.1:8080";
-    o.cfg.notice = notice;
-    role_start("edge");
-    raise_descriptor_limit();
     sigset_t signals;
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
@@ -237,14 +217,28 @@ int cmd_edge(int argc, char **argv)
     sigaddset(&signals, SIGHUP);
     sigaddset(&signals, SIGUSR2);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
-    r = edge_new(&o.cfg, &ed, &e);
+    raise_descriptor_limit();
+    int r = edge_new(&o->cfg, &ed, e);
+    if (r)
+        return r;
+    r = serve(ed, o, &signals, e);
+    edge_free(ed);
+    return r;
+}
+
+int cmd_edge(int argc, char **argv)
+{
+    struct options o = {.cfg = EDGE_DEFAULTS, .drain_ms = 10000};
+    struct err e = ERR_INIT;
+    int r = parse(&o, argc, argv, &e);
     if (!r) {
-        r = serve(ed, &o, &signals, &e);
-        edge_free(ed);
+        o.cfg.notice = notice;
+        role_start("edge");
+        r = serve_options(&o, &e);
     }
-    if (r) {
-        fprintf(stderr, "slipway edge: %s\n", e.msg);
-        return err_exit_status(e.code);
-    }
-    return 0;
+    free(o.listen);
+    if (!r)
+        return 0;
+    fprintf(stderr, "slipway edge: %s\n", e.msg);
+    return e.code == E_INVALID ? 2 : err_exit_status(e.code);
 }

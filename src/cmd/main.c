@@ -7,9 +7,16 @@
 
 static const struct cmd COMMANDS[] = {
     {"up", cmd_up, "start the whole platform on this machine"},
+    {"server", cmd_server, "repositories, accounts, pipelines, API and UI"},
     {"edge", cmd_edge, "the front door: routes by host, serves published pages"},
+    {"admin", cmd_admin, "tokens, passwords and accounts, on the machine itself"},
+    {"backup", cmd_backup, "write the whole state to one file, while it runs"},
+    {"restore", cmd_restore, "make a state folder from a backup"},
     {"sample", cmd_sample, "load a sample project"},
     {"version", cmd_version, "print the version"},
+    {"runner", cmd_runner, "run jobs for a server, each in a sandbox"},
+    {"sandbox", cmd_sandbox, "check, try and time the jobs' sandbox"},
+    {"artifact", cmd_artifact, NULL},
 };
 
 int cmd_version(int argc, char **argv)
@@ -23,7 +30,8 @@ static int usage(FILE *to)
 {
     fprintf(to, "usage: slipway COMMAND [OPTION...]\n\nCommands:\n");
     for (size_t i = 0; i < ARRAY_SIZE(COMMANDS); i++)
-        fprintf(to, "  %-10s %s\n", COMMANDS[i].name, COMMANDS[i].summary);
+        if (COMMANDS[i].summary)
+            fprintf(to, "  %-10s %s\n", COMMANDS[i].name, COMMANDS[i].summary);
     fprintf(to, "\n`slipway COMMAND --help` tells more.\n");
     return to == stdout ? 0 : 2;
 }

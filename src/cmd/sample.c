@@ -223,7 +223,7 @@ static int load(struct sample *s, struct err *e)
         return rc;
     const char *page = json_string_value(json_object_get(site, "url"));
     if (page)
-        printf("  Page      %s\n", page);
+        printf("  Page      %s%s\n", page, str_ends(str_of(page), STR("/")) ? "" : "/");
     json_decref(site);
     return 0;
 }

@@ -23,6 +23,7 @@
 #define BACKOFF_MOST_MS  5000
 #define STEADY_MS        10000 // a role that ran this long starts again without a back-off
 #define ROLE_STOP_MS     30000 // then it is killed
+#define SECOND_SIGNAL_MS 500
 #define READY_FD         3     // the number of the ready pipe in a role
 
 enum role_id { SERVER, EDGE, RUNNER, ROLE_COUNT };
@@ -51,6 +52,7 @@ struct supervisor {
     bool announced, sampling, stopping;
     struct child sample_child;
     struct loop_io sample_ended;
+    int64_t stopping_since;
     int status;
 };
 
@@ -285,6 +287,9 @@ static void on_signal(struct loop_io *io, uint32_t events)
         return;
     if (info.ssi_signo == SIGHUP)
         return;
+    // Tools that end a whole group may send the first signal twice.
+    if (s->stopping && clock_ms() - s->stopping_since < SECOND_SIGNAL_MS)
+        return;
     if (s->stopping) {
         log_warn("second signal: killing what still runs");
         for (size_t i = 0; i < ROLE_COUNT; i++)
@@ -294,6 +299,7 @@ static void on_signal(struct loop_io *io, uint32_t events)
     }
     log_info("stopping: edge first, then runner, then server");
     s->stopping = true;
+    s->stopping_since = clock_ms();
     if (s->sampling)
         (void)!child_kill(&s->sample_child, SIGTERM, NULL);
     stop_next(s);
@@ -443,7 +449,7 @@ int cmd_up(int argc, char **argv)
         return cmd_fail("up", &e);
     }
     if (addresses(listen, url, pages_domain, &s, pages_host, sizeof(pages_host), &e) < 0 ||
-        dir_make(run_dir, 0700, &e) < 0 || take_lock(&s, &e) < 0)
+        dir_make(run_dir, 0700, &e) < 0 || dir_make(pages, 0700, &e) < 0 || take_lock(&s, &e) < 0)
         return cmd_fail("up", &e);
 
     snprintf(upstream, sizeof(upstream), "unix:%s", server_sock);

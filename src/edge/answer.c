@@ -132,7 +132,7 @@ void answer_error(struct conn *c, int status, const char *what, bool known, bool
     buf_done(&body);
 }
 
-void answer_text(struct conn *c, int status, const char *type, struct str body)
+void edge_answer_text(struct conn *c, int status, const char *type, struct str body)
 {
     take_request_end(c);
     begin_head(c, status);
@@ -146,7 +146,7 @@ void answer_text(struct conn *c, int status, const char *type, struct str body)
 void answer_health(struct conn *c)
 {
     bool draining = __atomic_load_n(&c->w->edge->draining, __ATOMIC_RELAXED);
-    answer_text(c, draining ? 503 : 200, "application/json",
+    edge_answer_text(c, draining ? 503 : 200, "application/json",
                 draining ? STR("{\"status\":\"draining\"}\n") : STR("{\"status\":\"ok\"}\n"));
 }
 
@@ -158,7 +158,7 @@ void answer_metrics(struct conn *c)
     for (unsigned i = 0; i < ed->nworkers; i++)
         stats_sum(&sum, &ed->workers[i].stats);
     stats_write(&sum, __atomic_load_n(&ed->draining, __ATOMIC_RELAXED), &b);
-    answer_text(c, 200, "text/plain; version=0.0.4; charset=utf-8", buf_str(&b));
+    edge_answer_text(c, 200, "text/plain; version=0.0.4; charset=utf-8", buf_str(&b));
 }
 
 // ---- pages
@@ -306,7 +306,7 @@ enum step answer_step(struct conn *c)
     struct exchange *x = c->x;
     int r = outq_flush(&x->to_client, c->io.fd, &c->can_write, x->file_left > 0, &x->sent);
     if (r == E_IO) {
-        conn_close(c, false);
+        edge_conn_close(c, false);
         return STEP_WAIT;
     }
     if (r == 0 && x->file_left > 0) {
@@ -321,7 +321,7 @@ enum step answer_step(struct conn *c)
         }
         if (n == 0 || (errno != EAGAIN && errno != EINTR)) { // the file shrank, or nobody reads
             STAT_ADD(c->w->stats.cut, 1);
-            conn_close(c, true);
+            edge_conn_close(c, true);
             return STEP_WAIT;
         }
         c->can_write = errno == EINTR;

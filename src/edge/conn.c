@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The client's connection: one enum, one step(). Readiness only sets flags and calls conn_step,
+// The client's connection: one enum, one step(). Readiness only sets flags and calls edge_conn_step,
 // which goes as far as it can; timers and the upstream do the same. A closed connection is freed at
 // the end of the loop's turn.
 #include "edge/worker.h"
@@ -36,12 +36,12 @@ static void on_ready(struct loop_io *io, uint32_t events)
     if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
         c->can_write = true;
     if (events & (EPOLLHUP | EPOLLERR)) {
-        conn_close(c, false);
+        edge_conn_close(c, false);
         return;
     }
     if (events & EPOLLRDHUP)
         c->half_closed = true;
-    conn_step(c);
+    edge_conn_step(c);
 }
 
 void conn_deadline(struct conn *c, enum conn_wait why, int64_t ms)
@@ -63,19 +63,19 @@ static void on_deadline(struct loop_timer *t)
     switch ((enum conn_wait)c->wait) {
     case WAIT_IDLE:
     case WAIT_LINGER:
-        conn_close(c, false);
+        edge_conn_close(c, false);
         return;
     case WAIT_HEAD:
         STAT_ADD(c->w->stats.timeouts, 1);
         STAT_ADD(c->w->stats.bad_requests, 1);
         c->x = exchange_new(c->w, c);
         answer_error(c, 408, "the request's head took too long", false, true);
-        conn_step(c);
+        edge_conn_step(c);
         return;
     case WAIT_WRITE:
         STAT_ADD(c->w->stats.timeouts, 1);
         STAT_ADD(c->w->stats.cut, 1);
-        conn_close(c, true);
+        edge_conn_close(c, true);
         return;
     case WAIT_GONE:
         proxy_abandon(c);
@@ -157,7 +157,7 @@ static void drop_exchange(struct conn *c)
     exchange_free(w, x);
 }
 
-void conn_close(struct conn *c, bool reset)
+void edge_conn_close(struct conn *c, bool reset)
 {
     struct worker *w = c->w;
     if (c->state == CONN_CLOSED)
@@ -191,7 +191,7 @@ void conn_close(struct conn *c, bool reset)
 static void begin_linger(struct conn *c)
 {
     if (c->half_closed || (!c->can_read && c->in.start == c->in.end && http1_idle(&c->parser))) {
-        conn_close(c, false);
+        edge_conn_close(c, false);
         return;
     }
     (void)shutdown(c->io.fd, SHUT_WR);
@@ -329,7 +329,7 @@ static enum step step_head(struct conn *c)
     }
     int n = inbuf_read(w, &c->in, c->io.fd, &c->can_read, c->half_closed);
     if (n == 0 || n == E_IO) {
-        conn_close(c, false);
+        edge_conn_close(c, false);
         return STEP_WAIT;
     }
     BUG_ON(n == E_LIMIT); // a head over its limit is an error before the block is full
@@ -354,11 +354,11 @@ static enum step step_linger(struct conn *c)
     int n = inbuf_read(c->w, &c->in, c->io.fd, &c->can_read, c->half_closed);
     inbuf_release(c->w, &c->in);
     if (n == 0 || n == E_IO)
-        conn_close(c, false);
+        edge_conn_close(c, false);
     return n > 0 ? STEP_AGAIN : STEP_WAIT;
 }
 
-void conn_step(struct conn *c)
+void edge_conn_step(struct conn *c)
 {
     for (int i = 0; i < STEP_BUDGET; i++) {
         enum step s = STEP_WAIT;

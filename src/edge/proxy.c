@@ -425,7 +425,7 @@ static void answer_failed(struct conn *c, const struct err *e, int error)
     struct exchange *x = c->x;
     if (x->begun) { // the client must notice that this is not the end
         STAT_ADD(w->stats.cut, 1);
-        conn_close(c, true);
+        edge_conn_close(c, true);
         return;
     }
     struct failure f = {
@@ -464,7 +464,7 @@ static void request_failed(struct conn *c, const struct err *e)
 {
     struct exchange *x = c->x;
     if (e->code == E_IO || x->begun) {
-        conn_close(c, x->begun);
+        edge_conn_close(c, x->begun);
         return;
     }
     upstream_close(x->u);
@@ -533,7 +533,7 @@ enum step proxy_step(struct conn *c)
     enum pump down = pump_answer(c, &e, &error);
     if (down == PUMP_FAILED) {
         if (e.code == E_IO)
-            conn_close(c, false);
+            edge_conn_close(c, false);
         else
             answer_failed(c, &e, error);
         return STEP_AGAIN;
@@ -591,7 +591,7 @@ void proxy_timeout(struct conn *c)
     default: // WAIT_ANSWER, WAIT_TUNNEL
         if (x->begun) {
             STAT_ADD(w->stats.cut, 1);
-            conn_close(c, true);
+            edge_conn_close(c, true);
             return;
         }
         if (x->u)
@@ -600,12 +600,12 @@ void proxy_timeout(struct conn *c)
                      proxy_reparse(c), true);
         break;
     }
-    conn_step(c);
+    edge_conn_step(c);
 }
 
 void proxy_abandon(struct conn *c)
 {
-    conn_close(c, false);
+    edge_conn_close(c, false);
 }
 
 // ---- upgraded connections
@@ -660,7 +660,7 @@ enum step tunnel_step(struct conn *c)
                         &c->can_write, &x->up_fin, &x->to_client, &x->sent};
     enum pump a = pump_raw(c->w, &up), b = pump_raw(c->w, &down);
     if (a == PUMP_FAILED || b == PUMP_FAILED || (a == PUMP_DONE && b == PUMP_DONE)) {
-        conn_close(c, false);
+        edge_conn_close(c, false);
         return STEP_WAIT;
     }
     if (a == PUMP_BUSY || b == PUMP_BUSY)

@@ -94,7 +94,7 @@ static void on_ready(struct loop_io *io, uint32_t events)
             proxy_connected(c);
         }
     }
-    conn_step(c);
+    edge_conn_step(c);
 }
 
 struct upconn *upstream_take(struct worker *w)
@@ -248,7 +248,7 @@ static void on_probe(struct loop_timer *t)
         proxy_acquire(c);
         if (c->state == CONN_HELD)
             break;
-        conn_step(c);
+        edge_conn_step(c);
         if (w->up.down)
             break; // a connection is on its way and will tell
     }

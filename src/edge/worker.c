@@ -26,7 +26,7 @@ void inbuf_release(struct worker *w, struct inbuf *in)
     if (!in->p)
         return;
     if (w->nfree_blocks < BLOCKS_KEPT) {
-        memcpy(in->p, &w->free_blocks, sizeof(void *));
+        memcpy(in->p, &w->free_blocks, sizeof(w->free_blocks));
         w->free_blocks = in->p;
         w->nfree_blocks++;
     } else {
@@ -46,7 +46,7 @@ static char *block_take(struct worker *w)
     if (!w->free_blocks)
         return mem_grow(NULL, BLOCK_SIZE, 1);
     char *p = w->free_blocks;
-    memcpy(&w->free_blocks, p, sizeof(void *));
+    memcpy(&w->free_blocks, p, sizeof(w->free_blocks));
     w->nfree_blocks--;
     return p;
 }
@@ -129,7 +129,7 @@ static void on_again(struct loop_timer *t)
         struct conn *c = list;
         list = c->again;
         c->queued = false;
-        conn_step(c);
+        edge_conn_step(c);
     }
 }
 
@@ -221,11 +221,11 @@ static void on_drain_turn(struct loop_timer *t)
     for (struct conn *c = w->conns, *next; c; c = next) {
         next = c->next;
         if (over)
-            conn_close(c, c->x != NULL);
+            edge_conn_close(c, c->x != NULL);
         else if (!w->accepting && conn_is_quiet(c, now))
-            conn_close(c, false);
+            edge_conn_close(c, false);
         else if (c->x && c->x->stream)
-            conn_step(c); // ends an event stream between two events
+            edge_conn_step(c); // ends an event stream between two events
     }
     if (!w->accepting && w->nconns == 0)
         loop_stop(w->loop);
@@ -290,7 +290,7 @@ void worker_run(struct worker *w)
 void worker_done(struct worker *w)
 {
     while (w->conns)
-        conn_close(w->conns, false);
+        edge_conn_close(w->conns, false);
     upstream_done(w);
     if (w->loop)
         loop_turn(w->loop, 0); // frees what waits for the end of a turn

@@ -208,9 +208,9 @@ static inline struct str inbuf_unread(const struct inbuf *in)
 
 // ---- conn.c
 struct conn *conn_open(struct worker *w, int fd, bool admin, struct err *e) MUST_USE;
-void conn_step(struct conn *c);
+void edge_conn_step(struct conn *c);
 // At once, without another word; the exchange is abandoned. `reset`: the client sees it as broken.
-void conn_close(struct conn *c, bool reset);
+void edge_conn_close(struct conn *c, bool reset);
 void conn_deadline(struct conn *c, enum conn_wait why, int64_t ms);
 // The answer is out, or there will be none: counts it, frees the exchange, goes on or closes.
 void conn_end_exchange(struct conn *c);
@@ -256,7 +256,7 @@ bool upstream_retry_budget(struct worker *w);
 // An answer of the edge's own. `close`: the connection ends after it. w->head must be the request's
 // or `known` false. The state becomes CONN_ANSWER.
 void answer_error(struct conn *c, int status, const char *what, bool known, bool close);
-void answer_text(struct conn *c, int status, const char *type, struct str body);
+void edge_answer_text(struct conn *c, int status, const char *type, struct str body);
 void answer_health(struct conn *c);
 void answer_metrics(struct conn *c);
 // A page; w->head is the request.

@@ -27,13 +27,13 @@ STORE_STMT(ARTIFACT_LIST_PIPELINE, COLUMNS "JOIN jobs j ON j.id = f.job_id"
 STORE_STMT(ARTIFACT_KEEP, "UPDATE artifacts SET keep = 1 WHERE job_id = $1");
 STORE_STMT(ARTIFACT_DELETE_JOB, "DELETE FROM artifacts WHERE job_id = $1");
 // Expired, unless its pipeline is the newest successful one of its ref and the project keeps those.
-STORE_STMT(ARTIFACT_EXPIRED,
-           COLUMNS "JOIN jobs j ON j.id = f.job_id JOIN projects p ON p.id = f.project_id"
-                   " WHERE f.expire_at > 0 AND f.keep = 0 AND f.expire_at <= $1"
-                   " AND NOT (p.keep_latest_artifact = 1 AND j.pipeline_id = (SELECT max(l.id)"
-                   "  FROM pipelines l WHERE l.project_id = j.project_id AND l.ref = j.ref"
-                   "  AND l.status = 'success'))"
-                   " ORDER BY f.expire_at LIMIT $2");
+STORE_STMT(ARTIFACT_EXPIRED, COLUMNS
+           "JOIN jobs j ON j.id = f.job_id JOIN projects p ON p.id = f.project_id"
+           " WHERE f.expire_at > 0 AND f.keep = 0 AND f.expire_at <= $1"
+           " AND NOT (p.keep_latest_artifact = 1 AND j.pipeline_id = (SELECT coalesce(max(l.id), 0)"
+           "  FROM pipelines l WHERE l.project_id = j.project_id AND l.ref = j.ref"
+           "  AND l.status = 'success'))"
+           " ORDER BY f.expire_at LIMIT $2");
 STORE_STMT(ARTIFACT_DELETE, "DELETE FROM artifacts WHERE id = $1");
 STORE_STMT(ARTIFACT_USAGE, "SELECT coalesce(sum(size), 0) FROM artifacts WHERE project_id = $1");
 

@@ -64,6 +64,7 @@ STORE_STMT(JOB_FINISH,
            " finished_at = CASE WHEN $3 = 'skipped' THEN 0 ELSE $6 END, token_sha256 = NULL"
            " WHERE id = $1 AND $2 LIKE '%,' || status || ',%' RETURNING pipeline_id");
 STORE_STMT(JOB_SET_USER, "UPDATE jobs SET user_id = $2 WHERE id = $1");
+STORE_STMT(JOB_SET_ALLOW_FAILURE, "UPDATE jobs SET allow_failure = $2 WHERE id = $1");
 STORE_STMT(JOB_SET_COVERAGE, "UPDATE jobs SET coverage = $2 WHERE id = $1");
 STORE_STMT(JOB_SET_TRACE, "UPDATE jobs SET trace_size = $2, trace_checksum = $3 WHERE id = $1");
 STORE_STMT(JOB_ERASE, "UPDATE jobs SET erased_at = $2, updated_at = $2, trace_size = 0,"
@@ -344,6 +345,11 @@ int job_finish(struct tx *tx, int64_t id, unsigned from, enum ci_status to, stru
 int job_set_user(struct tx *tx, int64_t id, int64_t user_id, struct err *e)
 {
     return db_one(tx, &JOB_SET_USER, ARGS(I(id), REF(user_id)), "job", e);
+}
+
+int job_set_allow_failure(struct tx *tx, int64_t id, bool allow, struct err *e)
+{
+    return db_one(tx, &JOB_SET_ALLOW_FAILURE, ARGS(I(id), I(allow)), "job", e);
 }
 
 int job_set_coverage(struct tx *tx, int64_t id, double percent, struct err *e)

@@ -121,6 +121,8 @@ int job_move(struct tx *tx, int64_t id, unsigned from, enum ci_status to, int64_
 int job_finish(struct tx *tx, int64_t id, unsigned from, enum ci_status to, struct str reason,
                int exit_code, int64_t now, struct err *e) MUST_USE;
 int job_set_user(struct tx *tx, int64_t id, int64_t user_id, struct err *e) MUST_USE;
+// Its failure does not fail the pipeline (an exit code that allow_failure:exit_codes lists).
+int job_set_allow_failure(struct tx *tx, int64_t id, bool allow, struct err *e) MUST_USE;
 int job_set_coverage(struct tx *tx, int64_t id, double percent, struct err *e) MUST_USE;
 int job_set_trace(struct tx *tx, int64_t id, int64_t size, struct str checksum,
                   struct err *e) MUST_USE;

@@ -21,6 +21,7 @@ STORE_STMT(NS_UPDATE, "UPDATE namespaces SET name = $2, description = $3, visibi
 STORE_STMT(NS_DELETE, "DELETE FROM namespaces WHERE id = $1");
 STORE_STMT(NS_IN_USE, "SELECT (SELECT count(*) FROM projects WHERE namespace_id = $1)"
                       " + (SELECT count(*) FROM namespaces WHERE parent_id = $1)");
+STORE_STMT(ROUTE_TAKEN, "SELECT count(*) FROM routes WHERE path_key = $1");
 STORE_STMT(ROUTE_INSERT, "INSERT INTO routes (path_key, namespace_id, project_id)"
                          " VALUES ($1, $2, $3)");
 STORE_STMT(ROUTE_MOVE, "UPDATE routes SET path_key = $2 WHERE project_id = $1");
@@ -67,6 +68,13 @@ struct str route_key(struct arena *a, struct str full_path)
         if (key[i] >= 'A' && key[i] <= 'Z')
             key[i] = (char)(key[i] - 'A' + 'a');
     return str_n(key, full_path.n);
+}
+
+int route_free(struct tx *tx, struct arena *a, struct str full_path, struct err *e)
+{
+    int64_t n;
+    TRY(db_int(tx, &ROUTE_TAKEN, ARGS(S(route_key(a, full_path))), &n, e));
+    return n ? err_set(e, E_CONFLICT, "path has already been taken") : 0;
 }
 
 int route_insert(struct tx *tx, struct arena *a, struct str full_path, int64_t namespace_id,
@@ -123,6 +131,7 @@ int ns_insert(struct tx *tx, struct arena *a, struct ns *n, struct err *e)
         n->full_name =
             arena_strf(a, "%" PRISTR " / %" PRISTR, STRARG(parent.full_name), STRARG(n->name));
     }
+    TRY(route_free(tx, a, n->full_path, e));
     n->created_at = n->updated_at = clock_wall_ms();
     TRY(db_int(tx, &NS_INSERT,
                ARGS(REF(n->parent_id), S(n->group ? STR("group") : STR("user")), REF(n->owner_id),

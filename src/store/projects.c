@@ -156,6 +156,7 @@ int project_insert(struct tx *tx, struct arena *a, struct project *p, struct err
     struct ns n;
     TRY(ns_get(tx, a, p->namespace_id, &n, e));
     p->full_path = arena_strf(a, "%" PRISTR "/%" PRISTR, STRARG(n.full_path), STRARG(p->path));
+    TRY(route_free(tx, a, p->full_path, e));
     TRY(db_int(tx, &PROJECT_INSERT,
                ARGS(I(p->namespace_id), REF(p->creator_id), S(p->name), S(p->path), S(p->full_path),
                     S(p->description), I(p->visibility), I(p->archived), S(p->default_branch),
@@ -196,9 +197,9 @@ int project_set_path(struct tx *tx, struct arena *a, int64_t id, struct str path
     struct project p;
     TRY(project_get(tx, a, id, &p, e));
     struct str full = arena_strf(a, "%" PRISTR "/%" PRISTR, STRARG(p.ns_full_path), STRARG(path));
-    TRY(db_one(tx, &PROJECT_SET_PATH, ARGS(I(id), S(path), S(full), I(clock_wall_ms())), "project",
-               e));
-    return route_move(tx, a, id, full, e);
+    TRY(route_move(tx, a, id, full, e));
+    return db_one(tx, &PROJECT_SET_PATH, ARGS(I(id), S(path), S(full), I(clock_wall_ms())),
+                  "project", e);
 }
 
 int project_pushed(struct tx *tx, int64_t id, int64_t size, bool empty, struct str default_branch,

@@ -77,6 +77,8 @@ int push_begin(struct tx *tx, int64_t project_id, int64_t user_id, const struct 
                             ARGS(I(push_id), I(project_id), REF(user_id), S(refs[i].ref),
                                  S(refs[i].old_sha), S(refs[i].new_sha), S(options), I(now)),
                             e);
+        // The intents of the refs before this one must not be kept.
+        tx->failed = tx->failed || rc < 0;
         if (rc == E_CONFLICT)
             return err_set(e, E_BUSY, "another push to %" PRISTR " is under way; try again",
                            STRARG(refs[i].ref));

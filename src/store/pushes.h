@@ -38,7 +38,7 @@ struct push_event {
     int64_t handled_at; // 0: no pipeline was considered yet
 };
 
-// user_id 0: none (a deploy key, later).
+// After an error the transaction can only be rolled back. user_id 0: none (a deploy key, later).
 int push_begin(struct tx *tx, int64_t project_id, int64_t user_id, const struct push_ref *refs,
                size_t n, struct str options, int64_t *ret_push_id, struct err *e) MUST_USE;
 // Ends the intent of one ref. moved: inserts the event, sets *ret_event_id and wakes "pushes"; else

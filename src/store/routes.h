@@ -6,6 +6,9 @@
 
 // The path in lower case.
 struct str route_key(struct arena *a, struct str full_path);
+// E_CONFLICT when the path is taken. Asked before the rows are inserted, so that a refusal leaves
+// nothing half done in the transaction.
+int route_free(struct tx *tx, struct arena *a, struct str full_path, struct err *e) MUST_USE;
 // One of the ids is 0. E_CONFLICT when taken.
 int route_insert(struct tx *tx, struct arena *a, struct str full_path, int64_t namespace_id,
                  int64_t project_id, struct err *e) MUST_USE;

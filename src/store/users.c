@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "store/namespaces.h"
+#include "store/routes.h"
 #include "store/rows.h"
 
 #define COLUMNS                                                                                    \
@@ -54,24 +55,23 @@ AREA_READERS(user, fill, "user")
 
 int user_insert(struct tx *tx, struct str password_hash, struct user *u, struct err *e)
 {
+    _autoarena_ struct arena a;
+    arena_init(&a, KIB(16));
     int64_t now = clock_wall_ms();
-    int rc = db_int(tx, &USER_INSERT,
-                    ARGS(S(u->username), S(u->name), S(u->email), S(password_hash),
-                         S(str_of(user_state_name(u->state))), I(u->admin), I(now)),
-                    &u->id, e);
+    int rc = route_free(tx, &a, u->username, e);
+    if (rc < 0)
+        return rc == E_CONFLICT ? err_set(e, rc, "username has already been taken") : rc;
+    rc = db_int(tx, &USER_INSERT,
+                ARGS(S(u->username), S(u->name), S(u->email), S(password_hash),
+                     S(str_of(user_state_name(u->state))), I(u->admin), I(now)),
+                &u->id, e);
     if (rc == E_CONFLICT)
         return err_set(e, E_CONFLICT, "username or email has already been taken");
     if (rc < 0)
         return rc;
-    _autoarena_ struct arena a;
-    arena_init(&a, KIB(16));
     struct ns n = {
         .owner_id = u->id, .path = u->username, .name = u->name, .visibility = VIS_PUBLIC};
-    rc = ns_insert(tx, &a, &n, e);
-    if (rc == E_CONFLICT)
-        return err_set(e, E_CONFLICT, "username has already been taken");
-    if (rc < 0)
-        return rc;
+    TRY(ns_insert(tx, &a, &n, e));
     u->namespace_id = n.id;
     u->created_at = u->updated_at = now;
     return 0;

@@ -1,6 +1,7 @@
 """`slipway edge`: proxying, holding, retry, refusals, tunnels, drain and pages, against peers that misbehave."""
 import hashlib
 import http.client
+import itertools
 import json
 import os
 import re
@@ -32,12 +33,12 @@ class Edge:
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 [SLIPWAY, "edge", "--listen", f"127.0.0.1:{self.port}", "--upstream", self.upstream, "--pages", self.pages,
-                 "--admin", self.admin, "--ready-fd", str(told), *self.args],
-                pass_fds=[told], stdin=subprocess.DEVNULL, stderr=log)
+                 "--admin", self.admin, *self.args],
+                pass_fds=[told], stdin=subprocess.DEVNULL, stderr=log, env={**os.environ, "SLIPWAY_READY_FD": str(told)})
         os.close(told)
         line = os.read(ready, 100)
         os.close(ready)
-        assert line == b"ready\n", self.log.read_text()
+        assert line == b"1", self.log.read_text()
         return self
 
     def stop(self, sig=signal.SIGTERM, seconds=20):
@@ -53,7 +54,7 @@ class Edge:
                 self.process.wait()
             self.process = None
         text = self.log.read_text()
-        assert "AddressSanitizer" not in text and "runtime error" not in text, text[-4000:]
+        assert "Sanitizer" not in text and "runtime error" not in text, text[-4000:]
         assert status == 0, text[-2000:]
 
     def connect(self):
@@ -638,12 +639,13 @@ def test_restart_of_the_upstream_costs_nothing(kind, edge, up, tmp_path):
         up = Upstream(free_port()).start()
         edge = Edge(tmp_path, up.where).start()
     stop, failures, done = threading.Event(), [], [0]
+    number = itertools.count()
 
     def client(method):
         c = edge.http(15)
         while not stop.is_set():
             try:
-                c.request(method, "/slow/0.005", body=b"x" if method == "POST" else None)
+                c.request(method, f"/slow/0.005/{next(number)}", body=b"x" if method == "POST" else None)
                 r = c.getresponse()
                 r.read()
                 if r.status != 200:
@@ -671,8 +673,9 @@ def test_restart_of_the_upstream_costs_nothing(kind, edge, up, tmp_path):
     gets = [f for f in failures if f[0] == "GET"]
     assert not gets, (gets[:5], edge.log.read_text()[-2000:])
     posts = [f for f in failures if f[0] == "POST"]
-    assert len(posts) <= (0 if kind == "tcp" else 6), posts  # unix sockets: a POST in a dying backlog is not provable
-    assert up.count("/slow/0.005") <= done[0] + 20
+    assert len(posts) <= 1, posts  # one may have crossed with the end of its connection: never repeated
+    executed = [path for method, path in up.executed if method == "POST"]
+    assert len(executed) == len(set(executed)), "a POST was executed twice"
     if kind == "tcp":
         edge.stop()
         up.stop()

@@ -25,12 +25,16 @@ class Upstream:
         self.open = set()
         self.lock = threading.Lock()
         self.listener = None
+        self.draining = self.ending = False
+        self.acceptor = None
+        self.last_busy = 0
 
     @property
     def where(self):
         return f"127.0.0.1:{self.address}" if isinstance(self.address, int) else f"unix:{self.address}"
 
     def start(self):
+        self.draining = False
         if isinstance(self.address, int):
             s = socket.socket()
             s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -44,17 +48,25 @@ class Upstream:
             s.bind(str(self.address))
         s.listen(512)
         self.listener = s
-        threading.Thread(target=self.accept, args=(s,), daemon=True).start()
+        self.ending = False
+        self.acceptor = threading.Thread(target=self.accept, args=(s,), daemon=True)
+        self.acceptor.start()
         return self
 
     def stop(self, graceful=False):
-        """Refuses new connections and drops the open ones; graceful: lets them finish their answer first."""
+        """Refuses new connections and drops the open ones. Graceful, as a good server does it: answers carry
+        Connection: close and the idle connections are dropped once nothing has come for a moment."""
+        self.draining = graceful
         if self.listener:
-            self.listener.shutdown(socket.SHUT_RDWR)
+            self.ending = True
+            if not graceful:
+                self.listener.shutdown(socket.SHUT_RDWR)
+            self.acceptor.join()
             self.listener.close()
             self.listener = None
         end = time.monotonic() + 5
-        while graceful and any(c.busy for c in list(self.open)) and time.monotonic() < end:
+        while graceful and time.monotonic() < end and (
+                any(c.busy for c in list(self.open)) or time.monotonic() - self.last_busy < 0.05):
             time.sleep(0.002)
         for c in list(self.open):
             c.drop()
@@ -65,11 +77,21 @@ class Upstream:
                 c.drop()
 
     def accept(self, listener):
+        """Once told to end it takes what the backlog still has: whoever connected is served."""
+        listener.settimeout(0.01)
         while True:
             try:
+                if self.ending:
+                    listener.setblocking(False)
                 sock, _ = listener.accept()
+            except (socket.timeout, BlockingIOError):
+                if self.ending:
+                    listener.close()
+                    return
+                continue
             except OSError:
                 return
+            sock.setblocking(True)
             c = Connection(self, sock)
             with self.lock:
                 self.connections += 1
@@ -96,6 +118,7 @@ class Connection:
         if not line:
             return None
         self.busy = True
+        self.server.last_busy = time.monotonic()
         method, path, _ = line.decode("latin-1").split(" ", 2)
         headers = []
         while True:
@@ -166,9 +189,11 @@ class Connection:
     def do_head(self, r, n):
         self.send(f"HTTP/1.1 200 OK\r\nContent-Length: {n}\r\n\r\n".encode())
 
-    def do_slow(self, r, seconds):
+    def do_slow(self, r, seconds, *rest):
         time.sleep(float(seconds))
-        self.answer(b"slow")
+        last = self.server.draining
+        self.answer(b"slow", headers=["Connection: close"] if last else [])
+        return last
 
     def do_wait(self, r, *rest):
         self.server.go.wait(20)
@@ -213,7 +238,7 @@ class Connection:
 
     def do_trailers(self, r, *rest):
         self.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n"
-                  b"2\r\nab\r\n1\r\nc\r\n0\r\nX-Sum: 42\r\nContent-Length: 9\r\n\r\n")
+                  b"2\r\nab\r\n1\r\nc\r\n0\r\nX-Sum: 42\r\nCache-Control: no-store\r\n\r\n")
 
     def do_hint(self, r, *rest):
         self.send(b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n")
