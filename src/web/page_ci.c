@@ -199,7 +199,7 @@ static void fill_pipeline(struct view *v, struct tx *tx, struct val *to, const s
 {
     val_int(to, "id", p->id);
     val_int(to, "iid", p->iid);
-    view_status(to, ci_status_name(p->status), false);
+    view_status(to, view_pipeline_state(tx, p), false);
     val_str(to, "ref", p->ref);
     val_bool(to, "tag", p->tag);
     val_str(to, "sha", p->sha);

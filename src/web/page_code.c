@@ -5,6 +5,7 @@
 #include "web/view.h"
 
 #include "forge/project.h"
+#include "store/pages.h"
 #include "store/pipelines.h"
 #include "web/markdown.h"
 #include "web/source.h"
@@ -98,7 +99,7 @@ static void fill_pipeline_of(struct view *v, struct val *to, const char *sha)
     if (pipeline_list(&tx, v->a, &f, &page, &p, &n, &none) || !n)
         return;
     struct val *ci = val_sub(to, "ci");
-    view_status(ci, ci_status_name(p[0].status), false);
+    view_status(ci, view_pipeline_state(&tx, &p[0]), false);
     val_int(ci, "id", p[0].id);
 }
 
@@ -247,6 +248,27 @@ static void fill_clone(struct view *v)
         arena_strf(v->a, "%s/%" PRISTR ".git", v->w->external_url, STRARG(v->project.full_path)));
 }
 
+// The address of the published page, when there is one: the first part of the path is the host.
+static int fill_published(struct view *v)
+{
+    if (!v->w->pages_url)
+        return 0;
+    _autotx_ struct tx tx = TX_NONE;
+    TRY(store_read(v->w->ctx.store, &tx, &v->e));
+    struct pages_deployment d;
+    int r = pages_active(&tx, v->a, v->project.id, &d, &v->e);
+    if (r)
+        return r == E_NOTFOUND ? 0 : r;
+    struct str base = str_of(v->w->pages_url), below = v->project.full_path, root;
+    size_t scheme = (size_t)str_search(base, STR("://")) + 3;
+    str_cut(&below, '/', &root);
+    val_str(v->root, "published",
+            arena_strf(v->a, "%" PRISTR "%" PRISTR ".%" PRISTR "/%" PRISTR "/",
+                       STRARG(str_head(base, scheme)), STRARG(root), STRARG(str_from(base, scheme)),
+                       STRARG(below)));
+    return 0;
+}
+
 // ---- home and folders
 
 static int empty_home(struct view *v)
@@ -278,6 +300,7 @@ static int show_folder(struct view *v, const struct place *at, bool home)
         val_str(v->root, "up",
                 folder_of(at->path).n ? str_head(at->path, folder_of(at->path).n - 1) : STR(""));
     if (home) {
+        TRY(fill_published(v));
         size_t commits = 0;
         TRY(git_commit_count(v->repo, str_of(at->sha), 10000, &commits, &v->e));
         val_str(v->root, "commits",

@@ -30,7 +30,7 @@ static void fill_project_row(struct view *v, struct tx *tx, struct val *row,
     if (p->default_branch.n &&
         pipeline_latest(tx, v->a, p->id, p->default_branch, STR_NONE, 0, &last, &none) == 0) {
         struct val *ci = val_sub(row, "ci");
-        view_status(ci, ci_status_name(last.status), false);
+        view_status(ci, view_pipeline_state(tx, &last), false);
         val_int(ci, "id", last.id);
     }
 }

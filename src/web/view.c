@@ -4,6 +4,7 @@
 #include "web/view.h"
 
 #include "base/text.h"
+#include "store/pipelines.h"
 #include "web/asset.h"
 
 #include <stdlib.h>
@@ -49,6 +50,8 @@ static void fill_project(struct view *v)
     const struct project *row = &v->project;
     val_int(p, "id", row->id);
     val_str(p, "name", row->name);
+    ptrdiff_t slash = str_rfind(row->full_path, '/');
+    val_str(p, "slug", str_from(row->full_path, (size_t)(slash + 1)));
     val_str(p, "path", row->full_path);
     val_str(p, "ns_path", row->ns_full_path);
     val_str(p, "description", row->description);
@@ -321,6 +324,14 @@ struct str view_project_url(struct view *v)
 }
 
 // ---- states
+
+const char *view_pipeline_state(struct tx *tx, const struct pipeline *p)
+{
+    bool warned = false;
+    if (p->status == CI_SUCCESS && pipeline_warned(tx, p->id, &warned, NULL) == 0 && warned)
+        return "warning";
+    return ci_status_name(p->status);
+}
 
 void view_status(struct val *to, const char *status, bool allow_failure)
 {

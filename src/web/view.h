@@ -122,5 +122,11 @@ struct str view_address(const struct view *v);
 // "/group/project", encoded for links.
 struct str view_project_url(struct view *v);
 
+struct pipeline;
+struct tx;
+// The word for view_status: the pipeline's status, or "warning" for a success in which a job failed
+// that may fail.
+const char *view_pipeline_state(struct tx *tx, const struct pipeline *p);
+
 // Words and icon of a state of job or pipeline: sets status, status_text, status_icon.
 void view_status(struct val *to, const char *status, bool allow_failure);

@@ -293,6 +293,7 @@ def test_repository_content_is_escaped(site, people):
     assert "<script>alert" not in home and "javascript:" not in home and "onerror" not in home
     assert f'href="{P}/-/blob/main/docs/guide.md"' in home
     assert f'src="{P}/-/raw/main/docs/logo.png"' in home
+    assert 'href="http://owner.pages.localhost:8080/harbor/"' in home
     blob = site.get(s, f"{P}/-/blob/main/src/main.c").text
     assert "04:12 &amp; leaves &lt;soon&gt;" in blob and 'id="L13"' in blob
     log = site.get(s, f"{P}/-/jobs/{site.good_job}").text

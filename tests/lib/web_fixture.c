@@ -20,6 +20,7 @@
 #include "store/artifacts.h"
 #include "store/blob.h"
 #include "store/jobs.h"
+#include "store/pages.h"
 #include "store/pipelines.h"
 #include "store/runners.h"
 #include "web/web.h"
@@ -504,6 +505,13 @@ static void pipelines(void)
             waiting_job = id;
     }
     add_zip(&tx, good_job);
+    struct pages_deployment site = {.project_id = harbor.id,
+                                    .job_id = good_job,
+                                    .pipeline_id = good_pipeline,
+                                    .dir = STR("pages/owner/harbor"),
+                                    .files = 2};
+    MUST(pages_insert(&tx, &site, &err));
+    MUST(pages_activate(&tx, site.id, &err));
     MUST(tx_commit(&tx, &err));
     trace(good_job, str_n(LOG_GOOD, sizeof(LOG_GOOD) - 1));
     trace(bad_job, str_n(LOG_BAD, sizeof(LOG_BAD) - 1));
