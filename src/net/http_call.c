@@ -122,6 +122,14 @@ static void finish(struct http_call *call)
 static bool park(struct http_call *c)
 {
     c->ever_parked = true;
+    if (c->streamed) {
+        // The body is gone: the handler could not begin again.
+        c->fault = 413;
+        c->close = true;
+        c->aborted |= c->begun;
+        finish(c);
+        return true;
+    }
     if (atomic_load(&c->server->stopping)) {
         // One more run to say goodbye; a handler that insists is cut short.
         c->timed_out = true;
@@ -274,7 +282,6 @@ uint64_t *http_cursor(struct http_call *c)
 
 int http_park(struct http_call *c, int64_t deadline)
 {
-    BUG_ON(c->streamed);
     c->park_deadline = deadline;
     return HTTP_PARK;
 }

@@ -27,7 +27,7 @@
 
 const struct http_server_config HTTP_SERVER_DEFAULTS = {
     .loops = 1,
-    .workers = 16,
+    .workers = 32,
     .queue_max = 1024,
     .connections_max = 10000,
     .target_max = 8192,
@@ -36,7 +36,7 @@ const struct http_server_config HTTP_SERVER_DEFAULTS = {
     .arena_max = 64 << 20,
     .head_ms = 10000,
     .idle_ms = 75000,
-    .body_rate = 512,
+    .body_rate = 1024,
     .body_grace_ms = 10000,
     .write_stall_ms = 30000,
     .drain_max = 256 << 10,

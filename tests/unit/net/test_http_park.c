@@ -149,7 +149,7 @@ static void pipelined_requests_wait_their_turn(void **state)
 static int body_again(struct http_call *c, void *ctx)
 {
     struct err e;
-    _autobuf_ struct buf body = BUF_INIT(KIB(64));
+    _autobuf_ struct buf body = BUF_INIT(MIB(1));
     assert_int_equal(http_read_all(c, &body, &e), 0);
     http_set(c, "X-Run", STR("1"));
     if (!http_timed_out(c)) {
@@ -176,6 +176,20 @@ static void bodies_can_be_read_again(void **state)
                   "chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n");
     assert_int_equal(peer_answer(&p, &body), 200);
     assert_str(body, "abc");
+    // Also one that waits for 100.
+    peer_says(&p,
+              "POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n");
+    assert_str(peer_until(&p, "\r\n\r\n"), "HTTP/1.1 100 Continue\r\n\r\n");
+    peer_says(&p, "abc");
+    assert_int_equal(peer_answer(&p, &body), 200);
+    assert_str(body, "abc");
+    // One too large to keep is refused, not read twice.
+    _autobuf_ struct buf large = BUF_INIT(MIB(1));
+    buf_adds(&large, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 300000\r\n\r\n");
+    for (int i = 0; i < 300000; i++)
+        buf_addc(&large, 'x');
+    peer_send(&p, buf_str(&large));
+    assert_int_equal(peer_answer(&p, &body), 413);
     peer_close(&p);
     http_server_free(s);
 }
