@@ -482,7 +482,7 @@ int http_read_all(struct http_call *c, struct buf *into, struct err *e)
         c->close |= !c->body_done;
         return err_set(e, E_LIMIT, "the request body is larger than %zu bytes", into->max);
     }
-    char spare[1];
+    char spare[1] = {0};
     for (;;) {
         size_t room = MIN(KIB(16), into->max - into->n), got;
         char *to = room ? buf_reserve(into, room) : spare;

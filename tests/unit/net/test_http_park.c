@@ -125,6 +125,31 @@ static void clients_that_leave_are_noticed(void **state)
     http_server_free(s);
 }
 
+static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+
+static int parks_after_gate(struct http_call *c, void *ctx)
+{
+    pthread_mutex_lock(&gate);
+    pthread_mutex_unlock(&gate);
+    http_watch(c, "never");
+    return http_park(c, clock_ms() + 60000);
+}
+
+static void clients_that_left_before_are_noticed(void **state)
+{
+    struct http_server *s = serve(parks_after_gate, NULL, NULL);
+    pthread_mutex_lock(&gate);
+    struct peer p = peer_open(s);
+    peer_says(&p, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    WAIT_FOR(stats_of(s).requests == 1);
+    peer_close(&p);
+    usleep(50000); // long enough for the loop to see it; either way it must end
+    pthread_mutex_unlock(&gate);
+    WAIT_FOR(stats_of(s).connections == 0);
+    assert_int_equal(stats_of(s).aborted, 1);
+    http_server_free(s);
+}
+
 static void pipelined_requests_wait_their_turn(void **state)
 {
     reset();
@@ -496,6 +521,7 @@ static void cuts_what_does_not_end(void **state)
 
 RUN_TESTS(cmocka_unit_test(parked_calls_hold_no_worker), cmocka_unit_test(deadlines_end_the_wait),
           cmocka_unit_test(clients_that_leave_are_noticed),
+          cmocka_unit_test(clients_that_left_before_are_noticed),
           cmocka_unit_test(pipelined_requests_wait_their_turn),
           cmocka_unit_test(bodies_can_be_read_again), cmocka_unit_test(streams_park_between_pieces),
           cmocka_unit_test(no_wake_is_lost), cmocka_unit_test(one_wake_is_enough),
