@@ -577,8 +577,10 @@ static void on_deadline(struct loop_timer *t)
 
 static void sweep_head(struct conn *c, int64_t now)
 {
-    if (c->in_n == 0 && c->call && now - c->since > IDLE_TRIM_MS)
+    if (c->in_n == 0 && c->call && now - c->since > IDLE_TRIM_MS) {
         trim(c);
+        c->lt->trimmed++;
+    }
     if (now < c->deadline)
         return;
     if (c->in_n == 0) {

@@ -11,6 +11,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <malloc.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
@@ -234,6 +235,10 @@ static void on_tick(struct loop_timer *t)
     for (struct conn *c = lt->conns, *next; c; c = next) {
         next = c->next;
         conn_sweep(c, now);
+    }
+    if (lt->trimmed >= TRIM_BATCH) {
+        lt->trimmed = 0;
+        malloc_trim(0);
     }
     if (lt->conns)
         loop_timer_set(lt->loop, t, now + (lt->stop_at ? STOP_TICK_MS : lt->tick_ms));

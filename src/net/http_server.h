@@ -77,7 +77,7 @@ int http_server_listen_tcp(struct http_server *s, const char *host, uint16_t por
                            struct err *e) MUST_USE;
 int http_server_listen_unix(struct http_server *s, const char *path, unsigned mode,
                             struct err *e) MUST_USE;
-// Takes over a listening socket (inherited).
+// Takes over a listening socket (inherited); on failure it stays the caller's.
 int http_server_listen_fd(struct http_server *s, int fd, struct err *e) MUST_USE;
 uint16_t http_server_port(const struct http_server *s); // of the first TCP listener; 0: none
 int http_server_start(struct http_server *s, struct err *e) MUST_USE;
@@ -181,7 +181,8 @@ bool http_begun(const struct http_call *c); // head already sent (a rerun of a s
 // At most 8 watches; a ninth is a bug. The topic is copied (at most 63 bytes).
 void http_watch(struct http_call *c, const char *topic);
 // `return http_park(c, deadline);` deadline: clock_ms() value. Before the first byte of the answer,
-// or after http_begin. A call that read more than 64 KiB of body cannot wait: it is answered 413.
+// or after http_begin. A client that closes its side while it waits, also half of it, counts as
+// gone. A call that read more than 64 KiB of body cannot wait: it is answered 413.
 int http_park(struct http_call *c, int64_t deadline) MUST_USE;
 // This rerun comes from the deadline (or from the server's stop), not from a wake.
 bool http_timed_out(const struct http_call *c);
