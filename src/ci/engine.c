@@ -25,6 +25,9 @@ int ci_engine_new(const struct ci_engine_config *cfg, struct ci_engine **ret, st
         en->cfg.stuck_pending_s = 86400;
     if (en->cfg.canceling_s <= 0)
         en->cfg.canceling_s = 300;
+    if (!en->cfg.restart_grace_s)
+        en->cfg.restart_grace_s = 60;
+    en->started = clock_ms();
     *ret = en;
     return 0;
 }

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "ci/engine.h"
 #include "store/artifacts.h"
+#include "store/blob.h"
 #include "store/jobs.h"
 #include "store/pipelines.h"
 #include "store/projects.h"
@@ -121,7 +122,8 @@ static int setup(void **state)
                                    .git_ctx = w,
                                    .external_url = "http://localhost:8080",
                                    .pages_domain = "pages.localhost:8080",
-                                   .stuck_running_s = 600};
+                                   .stuck_running_s = 600,
+                                   .restart_grace_s = -1};
     OK(ci_engine_new(&cfg, &w->en, &w->e));
     fill_store(w);
     return 0;
@@ -721,6 +723,37 @@ static void test_on_job_failure_all(void **state)
     expect_pipeline(w, id, "failed");
 }
 
+static void test_coverage(void **state)
+{
+    struct world *w = *state;
+    int64_t id = push(w, "a: {script: x, coverage: '/Lines: (\\d+)%/'}\n"), size;
+    int64_t a = claim(w, "a").job_id;
+    OK(trace_append(w->store, w->project, a, 0, STR("Lines: 10%\nLines: 72%\nbye\n"), KIB(64),
+                    &size, &w->e));
+    OK(update(w, a, "success", NULL, 0));
+    assert_int_equal((int)job_of(w, id, "a").coverage, 72);
+    assert_int_equal((int)pipeline_of(w, id).coverage, 72);
+}
+
+// After a start runners get a moment to find the server again before they count as silent.
+static void test_sweep_waits_after_start(void **state)
+{
+    struct world *w = *state;
+    struct ci_engine *fresh;
+    struct ci_engine_config cfg = {.store = w->store,
+                                   .fetch = fake_fetch,
+                                   .resolve = fake_resolve,
+                                   .commit = fake_commit,
+                                   .git_ctx = w};
+    int64_t id = push(w, "a: {script: x}\n");
+    OK(update(w, claim(w, "a").job_id, "running", NULL, -1));
+    pass_time(w, 1200);
+    OK(ci_engine_new(&cfg, &fresh, &w->e));
+    OK(ci_engine_sweep(fresh, NULL, &w->e));
+    ci_engine_free(fresh);
+    expect_job(w, id, "a", "running");
+}
+
 // ---- at the same time ----
 
 struct racer {
@@ -835,5 +868,6 @@ RUN_TESTS(TEST(test_push_to_success), TEST(test_needs_start_at_once), TEST(test_
           TEST(test_create_by_hand), TEST(test_variables_of_a_job), TEST(test_dependencies),
           TEST(test_newer_push_ends_older), TEST(test_sweep_silent_runner),
           TEST(test_sweep_timeout), TEST(test_sweep_nobody_takes), TEST(test_sweep_canceling),
-          TEST(test_on_job_failure_all), TEST(test_concurrent_claims),
-          TEST(test_two_ends_of_one_job), TEST(test_event_makes_one_pipeline))
+          TEST(test_on_job_failure_all), TEST(test_coverage), TEST(test_sweep_waits_after_start),
+          TEST(test_concurrent_claims), TEST(test_two_ends_of_one_job),
+          TEST(test_event_makes_one_pipeline))
