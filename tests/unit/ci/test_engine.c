@@ -399,6 +399,18 @@ static void test_retry_job(void **state)
     expect_pipeline(w, id, "success");
 }
 
+// An allowed exit code is allowed for the run that had it, not for the next one.
+static void test_retry_forgets_exit_code(void **state)
+{
+    struct world *w = *state;
+    int64_t fresh, id = push(w, "a: {script: x, allow_failure: {exit_codes: 42}}\n");
+    break_down(w, "a", 42);
+    expect_pipeline(w, id, "success");
+    OK(ci_engine_retry_job(w->en, job_of(w, id, "a").id, w->user, &fresh, &w->e));
+    break_down(w, "a", 1);
+    expect_pipeline(w, id, "failed");
+}
+
 static void test_retry_pipeline(void **state)
 {
     struct world *w = *state;
@@ -863,10 +875,10 @@ static void test_event_makes_one_pipeline(void **state)
 RUN_TESTS(TEST(test_push_to_success), TEST(test_needs_start_at_once), TEST(test_allowed_failure),
           TEST(test_other_exit_code_fails), TEST(test_automatic_retry), TEST(test_retry_gives_up),
           TEST(test_manual_play), TEST(test_retry_job), TEST(test_retry_pipeline),
-          TEST(test_cancel), TEST(test_cancel_one_job), TEST(test_finish_once),
-          TEST(test_config_error), TEST(test_no_pipeline), TEST(test_skip_ci),
-          TEST(test_create_by_hand), TEST(test_variables_of_a_job), TEST(test_dependencies),
-          TEST(test_newer_push_ends_older), TEST(test_sweep_silent_runner),
+          TEST(test_retry_forgets_exit_code), TEST(test_cancel), TEST(test_cancel_one_job),
+          TEST(test_finish_once), TEST(test_config_error), TEST(test_no_pipeline),
+          TEST(test_skip_ci), TEST(test_create_by_hand), TEST(test_variables_of_a_job),
+          TEST(test_dependencies), TEST(test_newer_push_ends_older), TEST(test_sweep_silent_runner),
           TEST(test_sweep_timeout), TEST(test_sweep_nobody_takes), TEST(test_sweep_canceling),
           TEST(test_on_job_failure_all), TEST(test_coverage), TEST(test_sweep_waits_after_start),
           TEST(test_concurrent_claims), TEST(test_two_ends_of_one_job),
