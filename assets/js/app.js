@@ -63,5 +63,9 @@ for (const snippet of document.querySelectorAll(".snippet")) {
 for (const input of document.querySelectorAll("input[readonly]"))
   input.addEventListener("focus", () => input.select());
 
+// On a narrow screen the current tab may be out of sight.
+const tab = document.querySelector(".tabs a[aria-current]");
+if (tab) tab.parentElement.scrollLeft = tab.offsetLeft - 24;
+
 followJob();
 followPipeline();

@@ -17,7 +17,7 @@ static struct str header_param(struct arena *a, struct str value, const char *na
             return STR_NONE;
         struct str key = str_trim(str_head(rest, (size_t)eq));
         rest = str_from(rest, (size_t)eq + 1);
-        struct str val;
+        struct str val = STR_NONE;
         if (rest.n && rest.p[0] == '"') {
             char *out = arena_alloc(a, rest.n + 1, 1);
             size_t n = 0, i = 1;
@@ -31,8 +31,8 @@ static struct str header_param(struct arena *a, struct str value, const char *na
             rest = str_from(rest, i + 1);
             str_cut(&rest, ';', &part);
         } else {
-            str_cut(&rest, ';', &val);
-            val = arena_str(a, str_trim(val));
+            if (str_cut(&rest, ';', &val))
+                val = arena_str(a, str_trim(val));
         }
         if (str_ieq(key, str_of(name)))
             return val.p ? val : STR("");

@@ -15,6 +15,8 @@ static bool in_body(const struct route *r)
 static void write_path_key(struct buf *b, const char *pattern)
 {
     struct str rest = str_from(str_of(pattern), sizeof("/api/v4/") - 1), segment;
+    if (!rest.n)
+        buf_addc(b, '/');
     while (str_cut(&rest, '/', &segment)) {
         buf_addc(b, '/');
         bool param = segment.n && (segment.p[0] == ':' || segment.p[0] == '*');

@@ -6,8 +6,9 @@
 // tests/unit/ci/test_config.c.
 #include "ci/reader.h"
 
-#define MAX_NEEDS 50
-#define MAX_TAGS  50
+#define MAX_NEEDS         50
+#define MAX_NEEDS_NESTING 10
+#define MAX_TAGS          50
 #define WHENS_JOB                                                                                  \
     (1u << CI_ON_SUCCESS | 1u << CI_ON_FAILURE | 1u << CI_ALWAYS | 1u << CI_MANUAL_START |         \
      1u << CI_DELAYED)
@@ -258,6 +259,22 @@ static void add_need(struct reader *r, const struct path *at, struct ci_need nee
     j->needs[j->nneeds++] = need;
 }
 
+// Lists within the list come from `!reference`.
+static void need_list(struct reader *r, const struct path *at, const struct yaml_node *n, int depth,
+                      struct ci_job *j)
+{
+    for (uint32_t i = 0; i < n->n; i++) {
+        struct path here = {at, STR_NONE, i};
+        const struct yaml_node *item = n->items[i];
+        struct ci_need need = {.artifacts = true, .pos = item->pos};
+        if (item->kind == YAML_LIST && depth < MAX_NEEDS_NESTING)
+            need_list(r, &here, item, depth + 1, j);
+        else if (item->kind == YAML_MAP ? need_map(r, &here, item, &need)
+                                        : ci_read_str(r, &here, item, &need.job))
+            add_need(r, &here, need, j);
+    }
+}
+
 static void read_needs(struct reader *r, const struct path *at, const struct yaml_node *n,
                        struct ci_job *j)
 {
@@ -270,22 +287,9 @@ static void read_needs(struct reader *r, const struct path *at, const struct yam
         PROBLEM(r, at, n->pos, "expected a list of jobs", "this is %s", yaml_type_name(n));
         return;
     }
-    if (n->n > MAX_NEEDS) {
-        PROBLEM(r, at, n->pos, NULL, "the job needs %u jobs, at most %d are allowed", n->n,
-                MAX_NEEDS);
-        return;
-    }
     j->has_needs = true;
-    j->needs = ARENA_ARRAY(r->a, struct ci_need, n->n);
-    for (uint32_t i = 0; i < n->n; i++) {
-        struct path here = {at, STR_NONE, i};
-        const struct yaml_node *item = n->items[i];
-        struct ci_need need = {.artifacts = true, .pos = item->pos};
-        bool ok = item->kind == YAML_MAP ? need_map(r, &here, item, &need)
-                                         : ci_read_str(r, &here, item, &need.job);
-        if (ok)
-            add_need(r, &here, need, j);
-    }
+    j->needs = ARENA_ARRAY(r->a, struct ci_need, MAX_NEEDS);
+    need_list(r, at, n, 0, j);
 }
 
 static void read_dependencies(struct reader *r, const struct path *at, const struct yaml_node *n,

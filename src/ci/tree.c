@@ -96,6 +96,15 @@ struct refs {
 
 static struct yaml_node *walk(struct refs *x, const struct path *at, struct yaml_node *n);
 
+// A key of a map, or a number in a list, from 0.
+static struct yaml_node *child(struct yaml_node *n, const struct yaml_node *name)
+{
+    int64_t i;
+    if (n->kind != YAML_LIST)
+        return yaml_get(n, name->text.p);
+    return yaml_int(name, &i) && i >= 0 && i < n->n ? n->items[i] : NULL;
+}
+
 // A new node with the target's contents would lose nothing, but sharing it is enough: nobody
 // changes nodes after this.
 static struct yaml_node *follow(struct refs *x, const struct path *at, struct yaml_node *ref)
@@ -103,7 +112,7 @@ static struct yaml_node *follow(struct refs *x, const struct path *at, struct ya
     struct reader *r = x->r;
     struct yaml_node *bad = yaml_new_list(r->a, 0, ref->pos);
     const char *expected = "write `!reference [job, keyword]`";
-    bool ok = ref->kind == YAML_LIST && ref->n >= 2;
+    bool ok = ref->kind == YAML_LIST && ref->n >= 1;
     for (uint32_t i = 0; ok && i < ref->n; i++)
         ok = ref->items[i]->kind == YAML_SCALAR;
     if (!ok) {
@@ -119,7 +128,7 @@ static struct yaml_node *follow(struct refs *x, const struct path *at, struct ya
     struct yaml_pair *p = map_get(&r->top, ref->items[0]->text);
     struct yaml_node *to = p ? p->value : NULL;
     for (uint32_t i = 1; to && i < ref->n; i++)
-        to = yaml_get(to, ref->items[i]->text.p);
+        to = child(to, ref->items[i]);
     if (!to) {
         _autobuf_ struct buf names = BUF_INIT(300);
         for (uint32_t i = 0; i < ref->n; i++)

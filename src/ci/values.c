@@ -116,7 +116,7 @@ static bool script_lines(struct reader *r, const struct path *at, const struct y
 {
     if (n->kind != YAML_LIST)
         return script_line(r, at, n, to);
-    if (depth > MAX_SCRIPT_NESTING) {
+    if (depth >= MAX_SCRIPT_NESTING) {
         PROBLEM(r, at, n->pos, NULL, "lists in a script may be nested %d levels deep",
                 MAX_SCRIPT_NESTING);
         return false;

@@ -246,14 +246,9 @@ static int gather(int *fd, struct buf *to, struct err *e)
 {
     if (*fd < 0)
         return 0;
-    char *p = buf_reserve(to, KIB(16));
-    size_t room = KIB(16);
     char spare[1];
-    if (!p) {
-        room = to->max - to->n;
-        to->full = false; // a full buffer reserves nothing
-        p = room ? buf_reserve(to, room) : spare;
-    }
+    size_t room = MIN(KIB(16), to->max - to->n);
+    char *p = room ? buf_reserve(to, room) : spare;
     ssize_t n = read(*fd, p, room ? room : 1);
     if (n < 0)
         return errno == EAGAIN || errno == EINTR ? E_AGAIN

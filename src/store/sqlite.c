@@ -44,22 +44,26 @@ static void configure(void)
     sqlite3_initialize();
 }
 
-static bool disk_full(sqlite3 *con, int rc)
+// SQLite tells ENOSPC itself; of a quota or a file size limit only errno knows, which callers clear
+// before they step.
+static bool disk_full(sqlite3 *con, int rc, int os)
 {
     if ((rc & 0xff) == SQLITE_FULL)
         return true;
     if ((rc & 0xff) != SQLITE_IOERR && (rc & 0xff) != SQLITE_CANTOPEN)
         return false;
-    int os = con ? sqlite3_system_errno(con) : 0;
-    return os == ENOSPC || os == EDQUOT || os == EFBIG;
+    int noted = con ? sqlite3_system_errno(con) : 0;
+    return noted == ENOSPC || noted == EDQUOT || noted == EFBIG || os == ENOSPC || os == EDQUOT ||
+           os == EFBIG;
 }
 
 static int fail(sqlite3 *con, int rc, const char *what, struct err *e)
 {
+    int os = errno;
     const char *msg = con ? sqlite3_errmsg(con) : sqlite3_errstr(rc);
     if (con && sqlite3_extended_errcode(con) != SQLITE_OK)
         rc = sqlite3_extended_errcode(con);
-    if (disk_full(con, rc))
+    if (disk_full(con, rc, os))
         return err_set(e, E_LIMIT, "database: the disk is full (%s); free some space", what);
     switch (rc) {
     case SQLITE_CONSTRAINT_UNIQUE:
@@ -162,6 +166,7 @@ static int sq_open(const char *where, unsigned how, size_t nstmts, struct db **r
 
 static int once(struct sq *q, sqlite3_stmt *st, const char *what, struct err *e)
 {
+    errno = 0;
     int rc = sqlite3_step(st);
     if (rc == SQLITE_DONE) {
         sqlite3_reset(st);
@@ -275,6 +280,7 @@ static int sq_start(struct db *db, const struct db_stmt *stmt, const struct db_v
 static int sq_step(struct db *db, void *cursor, struct err *e)
 {
     struct sq_stmt *s = cursor;
+    errno = 0;
     int rc = sqlite3_step(s->st);
     if (rc == SQLITE_ROW)
         return 1;

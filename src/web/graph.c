@@ -5,7 +5,7 @@
 
 #include "base/text.h"
 
-enum { BOX_W = 196, BOX_H = 36, GAP_X = 64, GAP_Y = 12, TOP = 36, PAD = 8, NAME_MAX_CHARS = 22 };
+enum { BOX_W = 196, BOX_H = 36, GAP_X = 64, GAP_Y = 12, TOP = 36, PAD = 8, HEAD_GAP = 16, NAME_MAX_CHARS = 22 };
 
 static int box_x(size_t stage)
 {
@@ -14,7 +14,7 @@ static int box_x(size_t stage)
 
 static int box_y(size_t row)
 {
-    return TOP + PAD + (int)row * (BOX_H + GAP_Y);
+    return TOP + HEAD_GAP + (int)row * (BOX_H + GAP_Y);
 }
 
 // Cuts a name to what a box holds, at a character's border.
@@ -108,9 +108,6 @@ void graph_svg(const struct str *stages, size_t nstages, const struct graph_job 
         buf_adds(out, "</text>\n");
         buf_addf(out, "<line class=\"rule\" x1=\"%d\" y1=\"%d\" x2=\"%d\" y2=\"%d\"/>\n", x, TOP - 2,
                  x + BOX_W, TOP - 2);
-        if (s + 1 < nstages)
-            buf_addf(out, "<path class=\"chev\" d=\"M%d %d l5 5 l-5 5\"/>\n", x + BOX_W + GAP_X / 2 - 2,
-                     TOP - 7);
     }
     for (size_t i = 0; i < njobs; i++)
         for (size_t k = 0; k < jobs[i].nneeds; k++) {

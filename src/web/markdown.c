@@ -84,20 +84,31 @@ static bool allowed(struct str url)
     return str_ieq(s, STR("http")) || str_ieq(s, STR("https")) || str_ieq(s, STR("mailto"));
 }
 
-static void settle(cmark_node *node, struct str base)
+// Leaves the words of a link and takes the link away.
+static void unwrap(cmark_node *link)
+{
+    for (cmark_node *child; (child = cmark_node_first_child(link));)
+        if (!cmark_node_insert_before(link, child))
+            break;
+    cmark_node_free(link);
+}
+
+// False when the node is gone: it led somewhere it may not.
+static bool settle(cmark_node *node, struct str base)
 {
     struct str url = str_of(cmark_node_get_url(node));
     if (!allowed(url)) {
-        cmark_node_set_url(node, "");
-        return;
+        unwrap(node);
+        return false;
     }
     if (!is_relative(url) || !base.n)
-        return;
+        return true;
     struct buf b = BUF_INIT(KIB(64));
     resolve(base, url, &b);
     if (buf_ok(&b))
         cmark_node_set_url(node, b.p);
     buf_done(&b);
+    return true;
 }
 
 // An image from another site becomes a link to it.
@@ -132,11 +143,11 @@ static void walk(cmark_node *doc, const struct markdown_base *base)
         if (ev != CMARK_EVENT_EXIT)
             continue;
         if (type == CMARK_NODE_LINK) {
-            settle(node, base ? base->link : STR_NONE);
-        } else if (type == CMARK_NODE_IMAGE) {
-            settle(node, base ? base->image : STR_NONE);
             // The iterator has already moved past what is replaced here.
-            if (scheme(str_of(cmark_node_get_url(node))))
+            (void)!settle(node, base ? base->link : STR_NONE);
+        } else if (type == CMARK_NODE_IMAGE) {
+            if (settle(node, base ? base->image : STR_NONE) &&
+                scheme(str_of(cmark_node_get_url(node))))
                 image_to_link(node);
         }
     }

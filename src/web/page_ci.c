@@ -212,7 +212,8 @@ static void fill_pipeline(struct view *v, struct tx *tx, struct val *to, const s
     val_bool(to, "live", !ci_status_in(p->status, CI_SET_FINISHED));
     val_bool(to, "config_error", str_is(p->failure_reason, "config_error"));
     val_bool(to, "can_cancel", ci_status_in(p->status, CI_SET_CANCELABLE));
-    val_bool(to, "can_retry", p->status == CI_FAILED || p->status == CI_CANCELED);
+    val_bool(to, "can_retry", (p->status == CI_FAILED || p->status == CI_CANCELED) &&
+                                  !str_is(p->failure_reason, "config_error"));
     fill_user(v, tx, to, p->user_id);
 }
 
@@ -393,6 +394,7 @@ static void fill_excerpt(struct view *v, struct val *row, struct str file, int64
     struct git_blob blob;
     if (git_read_blob(v->repo, sha, file, 1 << 20, v->a, &blob, &none) || blob.binary)
         return;
+    val_bool(row, "has_excerpt", true);
     struct val *lines = val_list(row, "excerpt");
     struct str rest = blob.data, one;
     for (int64_t n = 1; rest.n && str_cut(&rest, '\n', &one) && n <= line + EXCERPT_LINES - 1; n++) {

@@ -435,6 +435,8 @@ int web_handle(struct http_call *c, void *web)
     } else if (r < 0) {
         // What went wrong inside is for the operator; the page says what the visitor can do.
         bool inside = r == E_IO || status_of(r) >= 500;
+        if (inside && v.w->ctx.report)
+            v.w->ctx.report(v.w->ctx.report_ctx, http_request_id(c), v.e.msg);
         r = view_error(&v, status_of(r), inside || !v.e.msg[0] ? NULL : v.e.msg);
     }
     return r == VIEW_PARK ? HTTP_PARK : HTTP_DONE;

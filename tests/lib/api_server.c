@@ -126,8 +126,7 @@ static int start(struct server *s, const char *state, int64_t poll_ms, struct er
         .store = s->store, .external_url = url, .pages_domain = "pages.localhost:8080"};
     ci_engine_use_git(&ci, &s->forge);
     TRY(ci_engine_new(&ci, &s->engine, e));
-    struct githttp_config git = {
-        .store = s->store, .forge = &s->forge, .repos_dir = repos, .pushed = pushed, .ctx = s};
+    struct githttp_config git = {.forge = &s->forge, .pushed = pushed, .ctx = s};
     TRY(githttp_new(&git, &s->git, e));
     struct api_ctx api = {.store = s->store,
                           .forge = &s->forge,

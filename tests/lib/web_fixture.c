@@ -10,7 +10,7 @@
 //   quit
 #include "base/clock.h"
 #include "base/json_write.h"
-#include "base/text.h"
+#include "ci/engine.h"
 #include "forge/account.h"
 #include "forge/auth.h"
 #include "forge/project.h"
@@ -592,6 +592,12 @@ static bool route(size_t i, const char **method, const char **path, const char *
     return true;
 }
 
+static void report(void *ctx, const char *request_id, const char *message)
+{
+    (void)ctx;
+    fprintf(stderr, "web_fixture: request %s: %s\n", request_id, message);
+}
+
 static void announce(uint16_t port)
 {
     struct buf b = BUF_INIT(KIB(16));
@@ -652,12 +658,20 @@ int main(int argc, char **argv)
     store_on_wake(store, wake, NULL);
     forge = (struct forge){.store = store, .repo_create = git_repo_create, .password_fast = true};
     seed();
+    struct ci_engine_config engine_cfg = {.store = store,
+                                          .external_url = "http://localhost:8080",
+                                          .pages_domain = "pages.localhost:8080"};
+    ci_engine_use_git(&engine_cfg, &forge);
+    struct ci_engine *engine;
+    MUST(ci_engine_new(&engine_cfg, &engine, &err));
     struct web_ctx ctx = {.store = store,
+                          .engine = engine,
                           .forge = &forge,
                           .state_dir = argv[1],
                           .external_url = "http://localhost:8080",
                           .pages_url = "http://pages.localhost:8080",
-                          .api_route = route};
+                          .api_route = route,
+                          .report = report};
     struct web *web;
     MUST(web_init(&ctx, &web, &err));
     struct http_server_config cfg = HTTP_SERVER_DEFAULTS;
@@ -677,6 +691,7 @@ int main(int argc, char **argv)
     http_server_stop(server, 2000);
     http_server_free(server);
     web_done(web);
+    ci_engine_free(engine);
     store_close(store);
     arena_done(&arena);
     return 0;

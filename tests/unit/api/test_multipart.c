@@ -84,12 +84,13 @@ static void large_parts_pass_through(void **state)
 {
     _autobuf_ struct buf big = BUF_INIT(MIB(4)), out = BUF_INIT(MIB(4));
     buf_adds(&big, "--b--x\r\nContent-Disposition: form-data; name=\"file\"\r\n\r\n");
+    size_t head = big.n;
     for (int i = 0; i < 200000; i++)
         buf_adds(&big, "\r\n--b--");
     size_t n = big.n;
     buf_adds(&big, "\r\n--b--x--");
     run(buf_str(&big), 60000, &out);
-    assert_int_equal(out.n, n - 54 + 7);
+    assert_int_equal(out.n, n - head + strlen("file||;"));
 }
 
 static void refuses_nonsense(void **state)

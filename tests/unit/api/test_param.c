@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "api/param.h"
+#include "base/buf.h"
 
 #include "../../lib/test.h"
 

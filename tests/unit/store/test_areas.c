@@ -16,8 +16,12 @@
 
 #include <fcntl.h>
 
-#define WRITE _autotx_ struct tx tx = TX_NONE; OK(store_write(F.store, &tx, &F.e))
-#define READ  _autotx_ struct tx tx = TX_NONE; OK(store_read(F.store, &tx, &F.e))
+#define WRITE                                                                                      \
+    _autotx_ struct tx tx = TX_NONE;                                                               \
+    OK(store_write(F.store, &tx, &F.e))
+#define READ                                                                                       \
+    _autotx_ struct tx tx = TX_NONE;                                                               \
+    OK(store_read(F.store, &tx, &F.e))
 
 static void users(void **state)
 {
@@ -186,8 +190,8 @@ static void namespaces_and_projects(void **state)
         int min;
         size_t n;
     } cases[] = {
-        {0, false, false, 0, 1},   {ada, false, false, 0, 3}, {bob, false, false, 0, 2},
-        {ada, false, true, 0, 1},  {bob, false, true, 0, 2},  {bob, false, true, 40, 0},
+        {0, false, false, 0, 1},    {ada, false, false, 0, 3}, {bob, false, false, 0, 2},
+        {ada, false, true, 0, 1},   {bob, false, true, 0, 2},  {bob, false, true, 40, 0},
         {bob, false, false, 30, 2}, {ada, true, false, 0, 3},
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -242,8 +246,8 @@ static void members_inherit(void **state)
     assert_int_equal(level, 0);
     struct member m = {.user_id = ada, .namespace_id = top, .access_level = ACCESS_REPORTER};
     OK(member_set(&tx, &m, &F.e));
-    m = (struct member){.user_id = ada, .project_id = p, .access_level = ACCESS_DEVELOPER,
-                        .expires_at = 100};
+    m = (struct member){
+        .user_id = ada, .project_id = p, .access_level = ACCESS_DEVELOPER, .expires_at = 100};
     OK(member_set(&tx, &m, &F.e));
     m = (struct member){.user_id = bob, .namespace_id = mid, .access_level = ACCESS_MAINTAINER};
     OK(member_set(&tx, &m, &F.e));
@@ -284,11 +288,13 @@ static void variables_are_sealed(void **state)
     struct variable v = {.project_id = p, .key = STR("KEY"), .value = STR("project secret")};
     OK(variable_insert(&tx, &v, &F.e));
     ERR(E_CONFLICT, variable_insert(&tx, &v, &F.e));
-    struct variable s = {.project_id = p, .key = STR("KEY"), .value = STR("staging"),
+    struct variable s = {.project_id = p,
+                         .key = STR("KEY"),
+                         .value = STR("staging"),
                          .environment_scope = STR("staging")};
     OK(variable_insert(&tx, &s, &F.e));
-    struct variable g = {.namespace_id = top, .key = STR("KEY"), .value = STR("group"),
-                         .masked = true};
+    struct variable g = {
+        .namespace_id = top, .key = STR("KEY"), .value = STR("group"), .masked = true};
     OK(variable_insert(&tx, &g, &F.e));
     struct variable i = {.key = STR("KEY"), .value = STR("instance")};
     OK(variable_insert(&tx, &i, &F.e));
@@ -363,10 +369,20 @@ static void pipelines_and_jobs(void **state)
 
     struct job_need needs[] = {{STR("build"), true, false}, {STR("lint"), false, true}};
     struct str tags[] = {STR("z"), STR("a"), STR("z")};
-    struct job j = {.project_id = p, .pipeline_id = one, .name = STR("test"), .stage = STR("test"),
-                    .status = CI_CREATED, .dag = true, .spec = STR("{\"a\":1}"), .needs = needs,
-                    .nneeds = 2, .tags = tags, .ntags = 3, .when = WHEN_ON_FAILURE,
-                    .retry_when = STR("always"), .retry_max = 2};
+    struct job j = {.project_id = p,
+                    .pipeline_id = one,
+                    .name = STR("test"),
+                    .stage = STR("test"),
+                    .status = CI_CREATED,
+                    .dag = true,
+                    .spec = STR("{\"a\":1}"),
+                    .needs = needs,
+                    .nneeds = 2,
+                    .tags = tags,
+                    .ntags = 3,
+                    .when = WHEN_ON_FAILURE,
+                    .retry_when = STR("always"),
+                    .retry_max = 2};
     OK(job_insert(&tx, &j, 1000, &F.e));
     struct job got;
     OK(job_get(&tx, &F.a, j.id, &got, &F.e));
@@ -409,8 +425,12 @@ static void pipelines_and_jobs(void **state)
     OK(job_list(&tx, &F.a, p, one, CI_BIT(CI_PENDING), false, &page, &jobs, &n, &F.e));
     assert_int_equal(n, 2);
 
-    struct artifact f1 = {.job_id = build, .project_id = p, .type = STR("archive"),
-                          .format = STR("zip"), .file_name = STR("artifacts.zip"), .size = 10,
+    struct artifact f1 = {.job_id = build,
+                          .project_id = p,
+                          .type = STR("archive"),
+                          .format = STR("zip"),
+                          .file_name = STR("artifacts.zip"),
+                          .size = 10,
                           .expire_at = 500};
     f1.path = artifact_new_path(&F.a, p, build, f1.type, f1.format);
     OK(artifact_insert(&tx, &f1, &F.e));
@@ -439,8 +459,12 @@ static void latest_artifacts_stay(void **state)
                        make_job(p, new, "a", CI_SUCCESS, NULL)};
     WRITE;
     for (int i = 0; i < 2; i++) {
-        struct artifact f = {.job_id = jobs[i], .project_id = p, .type = STR("archive"),
-                             .format = STR("zip"), .path = STR("artifacts/x"), .expire_at = 5};
+        struct artifact f = {.job_id = jobs[i],
+                             .project_id = p,
+                             .type = STR("archive"),
+                             .format = STR("zip"),
+                             .path = STR("artifacts/x"),
+                             .expire_at = 5};
         OK(artifact_insert(&tx, &f, &F.e));
     }
     assert_int_equal(artifact_sweep(&tx, 10, 10, &F.e), 1);
@@ -506,9 +530,14 @@ static void small_things(void **state)
         const char *pattern, *name;
         bool fits;
     } names[] = {
-        {"main", "main", true},       {"main", "maint", false},  {"*", "", true},
-        {"*-stable", "1-stable", true}, {"*-stable", "1-stable-2", false},
-        {"release/*", "release/1/2", true}, {"a*b*c", "a-b-b-c", true}, {"a*b*c", "a-b-b", false},
+        {"main", "main", true},
+        {"main", "maint", false},
+        {"*", "", true},
+        {"*-stable", "1-stable", true},
+        {"*-stable", "1-stable-2", false},
+        {"release/*", "release/1/2", true},
+        {"a*b*c", "a-b-b-c", true},
+        {"a*b*c", "a-b-b", false},
     };
     for (size_t i = 0; i < ARRAY_SIZE(names); i++)
         assert_int_equal(protection_matches(str_of(names[i].pattern), str_of(names[i].name)),
