@@ -11,6 +11,7 @@
 #include "runner/disk.h"
 
 #include <curl/curl.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -359,6 +360,40 @@ static int read_system_id(const char *builds, char *out, struct err *e)
     return 0;
 }
 
+// File variables of jobs without a sandbox lie in SLOT/PROJECT.tmp; a killed runner leaves them.
+static void sweep_slot(int builds_fd, const char *builds, const char *slot)
+{
+    int fd = openat(builds_fd, slot, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    if (!d) {
+        if (fd >= 0)
+            close(fd);
+        return;
+    }
+    for (struct dirent *it; (it = readdir(d));) {
+        if (!str_ends(str_of(it->d_name), STR(".tmp")))
+            continue;
+        struct buf path = BUF_INIT(4096);
+        struct err ignored = ERR_INIT;
+        buf_addf(&path, "%s/%s/%s", builds, slot, it->d_name);
+        if (disk_remove(path.p, &ignored) < 0)
+            log_warn(ignored.msg);
+        buf_done(&path);
+    }
+    closedir(d);
+}
+
+static void sweep(const char *builds)
+{
+    DIR *d = opendir(builds);
+    uint64_t n;
+    for (struct dirent *it; d && (it = readdir(d));)
+        if (str_to_u64(str_of(it->d_name), &n))
+            sweep_slot(dirfd(d), builds, it->d_name);
+    if (d)
+        closedir(d);
+}
+
 int runner_prepare_builds(const char *builds, char *ret_system_id, struct err *e)
 {
     if (mkdir(builds, 0711) < 0 && errno != EEXIST)
@@ -377,6 +412,8 @@ int runner_prepare_builds(const char *builds, char *ret_system_id, struct err *e
         rc = disk_remove(path.p, e); // files that a killed runner was making
         buf_done(&path);
     }
+    if (rc == 0)
+        sweep(builds);
     if (rc == 0)
         rc = make_sub(builds, ".root", 0755, e);
     if (rc == 0)

@@ -18,7 +18,7 @@ enum {
     PATCH_MAX = 1 << 20,
     GAP_LEAST_MS = 100,
     INTERVAL_DEFAULT_MS = 3000,
-    KEEPALIVE_MOST_MS = 30000,
+    KEEPALIVE_MOST_MS = 5000, // also how late a cancel of a silent job is heard
     FINISH_TRIES = 10,
 };
 

@@ -213,6 +213,9 @@ def test_sources_are_fetched_and_reused(server, new_runner, tmp_path):
     again = server.finished(server.add_job(check, repo="proj", sha=sha2))
     assert again.state == "success" and "three" in again.text, again.text
     assert "\nleft-over" not in again.text and "evil" not in again.text
+    # The job's own Git commands reach the server; the token stays masked however it is written.
+    own = server.finished(server.add_job(["git ls-remote origin", "env | grep GIT_CONFIG_VALUE"], repo="proj", sha=sha2))
+    assert own.state == "success" and "refs/heads/main" in own.text and "Basic [MASKED]" in own.text, own.text
     # A repository that an earlier job broke does not break the next one.
     server.finished(server.add_job(["rm -rf .git/objects/pack .git/objects/??; echo x > .git/shallow"], repo="proj", sha=sha2))
     healed = server.finished(server.add_job(["cat a.txt"], repo="proj", sha=sha2))
@@ -472,6 +475,18 @@ def test_kill_9_of_the_runner_leaves_nothing(server, new_runner):
     left = [g for g in pathlib.Path("/sys/fs/cgroup").glob("**/slipway-r_*")
             if g.name == "slipway-" + (r.builds / ".system_id").read_text().strip()]
     assert not left
+
+
+def test_kill_9_without_a_sandbox_is_swept(server, new_runner):
+    r = new_runner("--sandbox=off", "--concurrent", "1")
+    job = server.add_job(["echo started; sleep 69.1"], variables=[{"key": "F", "value": "secret", "file": True}])
+    server.wait(lambda: "\nstarted" in job.text)
+    r.kill()
+    assert list(r.builds.glob("*/*.tmp"))
+    wait_until(lambda: not marked("sleep\x0069.1"), 5, "the job's processes to end")
+    r.start()
+    server.finished(server.add_job(["true"]))
+    assert not list(r.builds.glob("*/*.tmp"))
 
 
 def test_sigterm_waits_for_jobs_then_ends(server, new_runner):
