@@ -279,16 +279,23 @@ void shape_pipeline_basic(struct api_req *r, struct json_out *j, const struct pi
 
 static void detailed_status(struct api_req *r, struct json_out *j, const struct pipeline *p)
 {
-    const char *name = ci_status_name(p->status);
+    const char *name = ci_status_name(p->status), *label = name, *group = name;
+    bool warned = false;
+    if (p->status == CI_SUCCESS)
+        label = pipeline_warned(&r->tx, p->id, &warned, NULL) == 0 && warned
+                    ? "passed with warnings"
+                    : "passed";
+    if (warned)
+        group = "success-with-warnings";
     char icon[48];
-    snprintf(icon, sizeof(icon), "status_%s", name);
+    snprintf(icon, sizeof(icon), "status_%s", warned ? "warning" : name);
     json_key(j, "detailed_status");
     json_object(j);
     json_kcstr(j, "icon", icon);
     json_kcstr(j, "text", name);
-    json_kcstr(j, "label", p->status == CI_SUCCESS ? "passed" : name);
-    json_kcstr(j, "group", name);
-    json_kcstr(j, "tooltip", p->status == CI_SUCCESS ? "passed" : name);
+    json_kcstr(j, "label", label);
+    json_kcstr(j, "group", group);
+    json_kcstr(j, "tooltip", label);
     json_kbool(j, "has_details", true);
     char path[600];
     snprintf(path, sizeof(path), "/%" PRISTR "/-/pipelines/%" PRId64, STRARG(r->project.full_path),

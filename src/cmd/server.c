@@ -17,6 +17,7 @@
 #include "net/http_server.h"
 #include "os/fd.h"
 #include "store/blob.h"
+#include "store/jobs.h"
 #include "store/runners.h"
 #include "web/web.h"
 
@@ -85,6 +86,14 @@ static void metrics(void *ctx, struct buf *to)
              "# HELP slipway_uptime_seconds Since this role started.\n"
              "# TYPE slipway_uptime_seconds gauge\nslipway_uptime_seconds %lld\n",
              (long long)(clock_ms() - s->started_at) / 1000);
+    _autotx_ struct tx tx = TX_NONE;
+    int64_t pending, running;
+    if (store_read(s->store, &tx, NULL) == 0 &&
+        job_queue_counts(&tx, 0, &pending, &running, NULL) == 0)
+        buf_addf(to,
+                 "# HELP slipway_jobs_pending Jobs that wait for a runner.\n"
+                 "# TYPE slipway_jobs_pending gauge\nslipway_jobs_pending %lld\n",
+                 (long long)pending);
     // /proc/self/statm: size resident ..., in pages.
     _autobuf_ struct buf text = BUF_INIT(KIB(1));
     if (file_read("/proc/self/statm", &text, NULL) < 0)

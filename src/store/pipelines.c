@@ -276,3 +276,14 @@ int pipeline_unfinished(struct tx *tx, struct arena *a, int64_t **ret_ids, size_
     *ret_ids = &ids->v;
     return 0;
 }
+
+STORE_STMT(PIPELINE_WARNED, "SELECT EXISTS (SELECT 1 FROM jobs WHERE pipeline_id = $1"
+                            " AND status = 'failed' AND allow_failure = 1 AND retried = 0)");
+
+int pipeline_warned(struct tx *tx, int64_t id, bool *ret, struct err *e)
+{
+    int64_t n;
+    TRY(db_int(tx, &PIPELINE_WARNED, ARGS(I(id)), &n, e));
+    *ret = n != 0;
+    return 0;
+}

@@ -78,3 +78,5 @@ int pipeline_supersedable(struct tx *tx, struct arena *a, int64_t project_id, st
 // Every pipeline that is not finished (the engine looks at them once at start).
 int pipeline_unfinished(struct tx *tx, struct arena *a, int64_t **ret_ids, size_t *ret_n,
                         struct err *e) MUST_USE;
+// Whether a job of it failed that is allowed to fail: a success "with warnings".
+int pipeline_warned(struct tx *tx, int64_t id, bool *ret, struct err *e) MUST_USE;
