@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -580,8 +581,8 @@ static bool download_one(struct work *w, const struct job_dependency *d, int fd)
     struct err e = ERR_INIT;
     for (int tries = 1;; tries++) {
         struct proto_answer r = PROTO_ANSWER_INIT;
-        int rc =
-            proto_artifact_download(w->files_proto, d->id, token, fd, w->conf->artifact_max, &r, &e);
+        int rc = proto_artifact_download(w->files_proto, d->id, token, fd, w->conf->artifact_max,
+                                         &r, &e);
         long status = rc == 0 ? r.status : 0;
         proto_answer_done(&r);
         if (status == 200)
@@ -657,8 +658,8 @@ static bool upload_one(struct work *w, const struct job_artifact *a, int fd)
     struct err e = ERR_INIT;
     for (int tries = 1; tries <= TRANSFER_TRIES && !ok; tries++) {
         struct proto_answer r = PROTO_ANSWER_INIT;
-        int rc = proto_artifact_upload(w->files_proto, w->job->id, arena_dup(w->a, w->job->token), fd,
-                                     file.p, format, type, text_of(w, a->expire_in), &r, &e);
+        int rc = proto_artifact_upload(w->files_proto, w->job->id, arena_dup(w->a, w->job->token),
+                                       fd, file.p, format, type, text_of(w, a->expire_in), &r, &e);
         long status = rc == 0 ? r.status : 0;
         proto_answer_done(&r);
         ok = status == 201;
@@ -733,6 +734,8 @@ static void upload_artifacts(struct work *w, bool success)
         enum outcome why = run_stage(w, &s, &status);
         if (why == DONE && status == PACK_NOTHING)
             trace_say(w->trace, SCRIPT_BOLD_RED "ERROR: No files to upload" SCRIPT_RESET);
+        else if (why == DONE && status == 128 + SIGXFSZ)
+            system_failure(w, "the artifacts are larger than this runner allows (--artifact-max)");
         else if (why == DONE && status != 0)
             system_failure(w, "the artifacts could not be packed");
         else if (why == DONE && !upload_one(w, a, fd))
@@ -955,7 +958,7 @@ void build_run(struct build *b, char *ret_note, size_t note_size)
     if (w.outcome != ABORT) {
         struct verdict v = say_verdict(&w);
         struct err e = ERR_INIT;
-        if (trace_finish(w.trace, v.state, v.exit_code, v.reason, NULL, &e) < 0)
+        if (trace_finish(w.trace, v.state, v.exit_code, v.reason, &b->give_up, &e) < 0)
             snprintf(ret_note, note_size, "the result (%s) did not reach the server: %s", v.state,
                      e.msg);
     }

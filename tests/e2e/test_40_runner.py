@@ -1,4 +1,5 @@
 """A runner alone, against a server that speaks only the runner protocol."""
+import gzip
 import io
 import os
 import pathlib
@@ -265,6 +266,26 @@ def test_artifacts_follow_when(server, runner):
     assert bad.state == "failed" and bad.reason == "script_failure"
 
 
+def test_untracked_files_and_reports(server, runner, tmp_path):
+    sha = commit_files(tmp_path / "work", {"kept.txt": "1", ".gitignore": "*.tmp\n"})
+    git("clone", "-q", "--bare", tmp_path / "work", server.repos / "proj.git")
+    job = server.finished(server.add_job(
+        ["echo new > new.txt; echo t > x.tmp; echo '<r/>' > junit.xml"], repo="proj", sha=sha,
+        artifacts=[archive(paths=[], untracked=True, exclude=["junit.*"]),
+                   archive(name="junit.xml", paths=["junit.xml"], when="always", artifact_type="junit", artifact_format="gzip"),
+                   archive(name="raw.json", paths=["new.txt"], artifact_type="codequality", artifact_format="raw")]))
+    assert job.state == "success", job.text
+    assert set(unzip(job.uploads[0][2])) == {"new.txt", "x.tmp"}
+    assert job.uploads[1][1] == "junit.xml.gz" and gzip.decompress(job.uploads[1][2]) == b"<r/>\n"
+    assert job.uploads[2][2] == b"new\n"
+
+
+def test_artifacts_over_the_limit(server, new_runner):
+    new_runner("--artifact-max", "100K")
+    job = server.finished(server.add_job(["head -c 1000000 /dev/urandom > f"], artifacts=[archive(paths=["f"])]))
+    assert job.state == "failed" and "larger than this runner allows" in job.text and not job.uploads
+
+
 def test_artifacts_without_files(server, runner):
     job = server.finished(server.add_job(["true"], artifacts=[archive(paths=["nothing/"])]))
     assert job.state == "success" and "nothing/: no matching files" in job.text and not job.uploads
@@ -377,6 +398,8 @@ refused touch /usr/x /etc/x /x
 refused mknod /tmp/dev b 8 0
 refused sh -c 'echo 1 > /proc/sys/kernel/sysrq'
 refused sh -c 'echo b > /proc/sysrq-trigger'
+refused cat /proc/1/environ
+refused ls /proc/1/fd
 refused kill -0 "$RUNNER_PID"
 refused kill -9 1.0
 [ "$(ls -d /proc/[0-9]* | wc -l)" -le 8 ] || { echo HOLE: processes; ls -d /proc/[0-9]*; fail=1; }
@@ -503,6 +526,17 @@ def test_sigterm_ends_jobs_after_the_drain(server, new_runner):
     server.wait(lambda: "\nstarted" in job.text)
     r.stop()
     assert job.state == "failed" and "the runner was stopped" in job.text and not marked("66.6")
+
+
+def test_stopping_does_not_wait_for_a_dead_server(server, new_runner):
+    r = new_runner("--concurrent", "1", "--drain", "0s")
+    job = server.add_job(["echo started; sleep 70.1"])
+    server.wait(lambda: "\nstarted" in job.text)
+    server.stop()
+    begin = time.monotonic()
+    r.stop()
+    assert time.monotonic() - begin < 20 and "did not reach the server" in r.text()
+    server.start()
 
 
 def test_a_wrong_token_is_told_at_once(server, tmp_path):
