@@ -43,12 +43,8 @@ static int user_index(struct api_req *r)
     REQ_TRY(r, user_list(&r->tx, r->a, &f, &r->page, &list, &n, &r->e), NULL);
     struct json_out *j = reply_begin(r);
     json_array(j);
-    for (size_t i = 0; i < n; i++) {
-        if (r->who.admin)
-            shape_user(r, j, &list[i], SHAPE_ADMIN);
-        else
-            shape_user_basic(r, j, &list[i]);
-    }
+    for (size_t i = 0; i < n; i++)
+        shape_user(r, j, &list[i], view_of(r, &list[i]));
     json_end_array(j);
     reply_page(r);
     return reply_end(r);
@@ -104,7 +100,7 @@ static int user_unblock(struct api_req *r)
 
 static const struct route routes[] = {
     ROUTE(GET, "/user", user_self, READ_USER, USER, .reply = "user", .doc = "Show yourself."),
-    ROUTE(GET, "/users", user_index, READ_USER, USER, .reply = "user_basic[]", .paged = true,
+    ROUTE(GET, "/users", user_index, READ_USER, USER, .reply = "user[]", .paged = true,
           .doc = "List users; administrators see all fields.",
           PARAMS(OPT("search", STR, "In username or name, or the exact email."),
                  OPT("username", STR, "Exactly this username."),
