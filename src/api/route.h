@@ -72,10 +72,10 @@ struct param {
 // OPT("visibility", STR, "Who may see it.", .values = "private|internal|public")
 #define OPT(name_, type_, doc_, ...)                                                               \
     {                                                                                              \
-        .name = name_, .type = TYPE_##type_, .doc = doc_ __VA_OPT__(, ) __VA_ARGS__                \
+        .name = name_, .type = TYPE_##type_, .doc = doc_, ##__VA_ARGS__                \
     }
 #define REQ(name_, type_, doc_, ...)                                                               \
-    OPT(name_, type_, doc_, .required = true __VA_OPT__(, ) __VA_ARGS__)
+    OPT(name_, type_, doc_, .required = true, ##__VA_ARGS__)
 
 struct route {
     enum api_method method;
@@ -101,7 +101,7 @@ struct route {
 #define ROUTE(method_, pattern_, handle_, scope_, role_, ...)                                      \
     {                                                                                              \
         .method = API_##method_, .pattern = "/api/v4" pattern_, .handle = handle_,                 \
-        .scope = NEED_##scope_, .role = ROLE_##role_ __VA_OPT__(, ) __VA_ARGS__                    \
+        .scope = NEED_##scope_, .role = ROLE_##role_, ##__VA_ARGS__                    \
     }
 
 struct route_table {
