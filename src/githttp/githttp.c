@@ -23,6 +23,11 @@ int githttp_new(const struct githttp_config *cfg, struct githttp **ret, struct e
     g->cfg.total_ms = cfg->total_ms ? cfg->total_ms : 3600000;
     g->cfg.max_packs = cfg->max_packs ? cfg->max_packs : 8;
     pthread_mutex_init(&g->lock, NULL);
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&g->settle_wake, &attr);
+    pthread_condattr_destroy(&attr);
     g->auth = auth_cache_new();
     *ret = g;
     return 0;
@@ -32,7 +37,9 @@ void githttp_free(struct githttp *g)
 {
     if (!g)
         return;
+    settle_stop(g);
     auth_cache_free(g->auth);
+    pthread_cond_destroy(&g->settle_wake);
     pthread_mutex_destroy(&g->lock);
     free(g->upload_v2);
     free(g->receive_caps);

@@ -36,6 +36,7 @@ bool githttp_matches(struct str path);
 int githttp_handle(struct http_call *c, void *ctx);
 
 // Settles what a crash left: pushes whose git ended but whose event was not written, and events
-// that were not processed. Call once at start, before requests are taken; repositories in which an
-// orphaned git still works are settled when it has ended (it is waited for, `max_wait_ms` at most).
+// that were not handled. Call once at start, before requests are taken. An orphaned git that still
+// works is waited for `max_wait_ms` at most (all together); what could not be settled is reported
+// as an error and settled in the background as soon as it can be: the server may go on.
 int githttp_reconcile(struct githttp *g, int64_t max_wait_ms, struct err *e) MUST_USE;

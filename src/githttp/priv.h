@@ -23,6 +23,12 @@ struct githttp {
     char *upload_v2;      // capability advertisement of protocol v2, learned once
     size_t upload_v2_n;
     char *receive_caps; // what git-receive-pack can do, learned once
+
+    // The thread that settles pushes which could not be settled at once; runs only while there are
+    // any.
+    pthread_t settler;
+    pthread_cond_t settle_wake;
+    bool settling, settler_made, stop;
 };
 
 // What a request is about, after the caller was let in.
@@ -107,6 +113,12 @@ void slot_done(struct slot *s);
 #define _autoslot_ _cleanup_(slot_done)
 // Takes a place or says how the handler returns: HTTP_PARK, or HTTP_DONE after a 503.
 bool slot_or_park(struct githttp *g, struct http_call *c, struct slot *s, int *ret_result);
+
+// ---- push.c
+
+// Starts settling in the background; any thread.
+void settle_later(struct githttp *g);
+void settle_stop(struct githttp *g);
 
 // ---- the services
 

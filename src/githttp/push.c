@@ -175,8 +175,30 @@ static void announce(struct githttp *g, const struct moved *m, size_t n)
 
 // ---- a push of this process
 
+// Only while the ref is what the client says it is can its arrival at the new value be this push's
+// doing: another push may have brought it there since the client looked.
+static int still_old(const struct target *t, const struct receive_head *head, const char **reasons,
+                     struct err *e)
+{
+    _autorefs_ struct git_refs *refs = NULL;
+    int rc = git_refs_now(t->repo, &refs, e);
+    if (rc < 0)
+        return rc;
+    for (size_t i = 0; i < head->n; i++) {
+        const struct receive_command *cmd = &head->commands[i];
+        const struct git_ref *now = git_refs_find(refs, cmd->ref);
+        if (str_eq(now ? now->sha : STR(GIT_ZERO_SHA), cmd->old_sha))
+            continue;
+        reasons[i] = "fetch first: this ref has moved meanwhile";
+        rc = err_set(e, E_CONFLICT,
+                     "%" PRISTR " has moved since you looked. Fetch, then push again.",
+                     STRARG(str_head(cmd->ref, 200)));
+    }
+    return rc;
+}
+
 static int begin(struct forge *f, const struct target *t, const struct receive_head *head,
-                 struct push_lock *l, struct err *e)
+                 const char **reasons, struct push_lock *l, struct err *e)
 {
     _autofree_ struct push_ref *refs = NEW_ARRAY(struct push_ref, head->n);
     for (size_t i = 0; i < head->n; i++)
@@ -186,6 +208,7 @@ static int begin(struct forge *f, const struct target *t, const struct receive_h
     TRY(store_write(f->store, &tx, e));
     TRY(push_begin(&tx, t->project.id, t->who.user_id, refs, head->n, head->options, &l->push_id,
                    e));
+    TRY(still_old(t, head, reasons, e));
     // Before the commit: intents without a lock would look abandoned.
     TRY(lock_make(t->repo, l, e));
     int rc = tx_commit(&tx, e);
@@ -227,14 +250,14 @@ int push_open(struct githttp *g, const struct target *t, const struct receive_he
 {
     struct forge *f = g->cfg.forge;
     *ret = PUSH_LOCK_NONE;
-    int rc = begin(f, t, head, ret, e);
+    int rc = begin(f, t, head, reasons, ret, e);
     if (rc != E_BUSY)
         return rc;
     // Perhaps a push that died without being settled stands in the way.
     rc = settle_dead(g, t->project.id, 0, e);
     if (rc < 0 && rc != E_BUSY)
         return rc;
-    rc = begin(f, t, head, ret, e);
+    rc = begin(f, t, head, reasons, ret, e);
     return rc == E_BUSY ? blame(f, t, head, reasons, e) : rc;
 }
 
@@ -251,6 +274,7 @@ int push_close(struct githttp *g, const struct target *t, const struct receive_h
     int rc = settle(g->cfg.forge->store, t->repo, lock->push_id, t->project.id, m, head->n, &a, e);
     if (rc < 0) {
         fd_close(&lock->fd); // the file stays: it marks intents that are to be settled
+        settle_later(g);
     } else {
         lock_drop(lock);
         announce(g, m, head->n);
@@ -341,9 +365,71 @@ static int settle_dead(struct githttp *g, int64_t project_id, int64_t deadline, 
     return rc;
 }
 
+// ---- later
+
+// True when something is left that trying again may settle.
+static bool try_settle(struct githttp *g)
+{
+    struct err e = ERR_INIT;
+    return settle_dead(g, 0, 0, &e) < 0;
+}
+
+static void *settler(void *arg)
+{
+    struct githttp *g = arg;
+    int64_t pause_ms = 250;
+    pthread_mutex_lock(&g->lock);
+    while (!g->stop) {
+        pthread_mutex_unlock(&g->lock);
+        bool left = try_settle(g);
+        pthread_mutex_lock(&g->lock);
+        if (!left)
+            break;
+        struct timespec until;
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_sec += pause_ms / 1000;
+        until.tv_nsec += pause_ms % 1000 * 1000000;
+        if (until.tv_nsec >= 1000000000) {
+            until.tv_sec++;
+            until.tv_nsec -= 1000000000;
+        }
+        if (!g->stop)
+            pthread_cond_timedwait(&g->settle_wake, &g->lock, &until);
+        pause_ms = MIN(pause_ms * 2, 30000);
+    }
+    g->settling = false;
+    pthread_mutex_unlock(&g->lock);
+    return NULL;
+}
+
+void settle_later(struct githttp *g)
+{
+    pthread_mutex_lock(&g->lock);
+    if (!g->settling && !g->stop) {
+        if (g->settler_made)
+            pthread_join(g->settler, NULL); // it has cleared `settling`: about to end or ended
+        g->settler_made = pthread_create(&g->settler, NULL, settler, g) == 0;
+        g->settling = g->settler_made;
+    }
+    pthread_mutex_unlock(&g->lock);
+}
+
+void settle_stop(struct githttp *g)
+{
+    pthread_mutex_lock(&g->lock);
+    g->stop = true;
+    pthread_cond_signal(&g->settle_wake);
+    bool made = g->settler_made;
+    pthread_mutex_unlock(&g->lock);
+    if (made)
+        pthread_join(g->settler, NULL);
+}
+
 int githttp_reconcile(struct githttp *g, int64_t max_wait_ms, struct err *e)
 {
     int rc = settle_dead(g, 0, clock_ms() + max_wait_ms, e);
+    if (rc < 0)
+        settle_later(g);
     if (!g->cfg.pushed)
         return rc;
     // Events that were written but not handled: the callback marks each, or it comes again at the

@@ -14,8 +14,9 @@ struct push_lock {
 };
 #define PUSH_LOCK_NONE ((struct push_lock){.fd = -1})
 
-// Commits the intents of all commands and locks. E_BUSY: another push moves one of the refs; its
-// entry in `reasons` is set. Intents that a dead push left are settled first.
+// Commits the intents of all commands and locks. E_BUSY: another push moves one of the refs;
+// E_CONFLICT: a ref is not where the client believes it to be. Entries in `reasons` are set.
+// Intents that a dead push left are settled first.
 int push_open(struct githttp *g, const struct target *t, const struct receive_head *head,
               const char **reasons, struct push_lock *ret, struct err *e) MUST_USE;
 // After git has ended: looks at each ref, turns what moved into events, calls cfg.pushed, removes

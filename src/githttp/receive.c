@@ -296,7 +296,7 @@ static int take_push(struct push *p)
             "ask an administrator for a larger quota.");
     struct push_lock lock = PUSH_LOCK_NONE;
     int rc = push_open(p->g, p->t, &p->head, p->reasons, &lock, &e);
-    if (rc == E_BUSY) {
+    if (rc == E_BUSY || rc == E_CONFLICT) {
         buf_addf(&p->message, "%s\n", e.msg);
         return answer_refused(p);
     }
