@@ -66,7 +66,7 @@ void *arena_alloc(struct arena *a, size_t n, size_t size)
         struct arena_chunk *fresh = mem_zalloc(1, sizeof(*fresh) + cap);
         fresh->cap = cap;
         // An oversized chunk goes behind the current one, which may still have room.
-        if (c && cap > ARENA_CHUNK && ARENA_CHUNK) {
+        if (c && cap > ARENA_CHUNK && ARENA_CHUNK != 0) {
             fresh->next = c->next;
             c->next = fresh;
         } else {

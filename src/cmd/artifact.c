@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // `slipway artifact pack|unpack`: what the runner starts inside a job's sandbox to pack the job's
 // files and to unpack those of earlier jobs. Hidden: a stage of the runner, not a tool.
-#include "cmd/cmd.h"
 #include "runner/artifact.h"
+#include "cmd/cmd.h"
 
 #include "base/mem.h"
 
@@ -30,7 +30,8 @@ static int list_untracked(struct buf *to, struct err *e)
     int out[2];
     if (pipe2(out, O_CLOEXEC) < 0)
         return err_errno(e, errno, "cannot make a pipe");
-    char *const argv[] = {(char *)"git", (char *)"ls-files", (char *)"--others", (char *)"-z", NULL};
+    char *const argv[] = {(char *)"git", (char *)"ls-files", (char *)"--others", (char *)"-z",
+                          NULL};
     posix_spawn_file_actions_t acts;
     posix_spawn_file_actions_init(&acts);
     posix_spawn_file_actions_adddup2(&acts, out[1], 1);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // `slipway runner`: reads the options, checks that jobs can be sandboxed, proves its token to the
 // server and hands over to runner_run(). One process; the work is in src/runner.
+#include "runner/runner.h"
 #include "cmd/cmd.h"
 #include "cmd/role.h"
-#include "runner/runner.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -61,9 +61,34 @@ static const char USAGE[] =
     "  --log-format=text|json, --verbose, --help\n";
 
 enum option_id {
-    O_URL = 256, O_SOCKET, O_CA, O_TOKEN, O_TOKEN_FILE, O_REGISTER, O_TAGS, O_UNTAGGED, O_CLONE_URL,
-    O_NAME, O_CONCURRENT, O_BUILDS, O_SANDBOX, O_SHOW, O_HIDE, O_INIT, O_UID, O_DISK, O_TMP,
-    O_MEMORY, O_PIDS, O_LOG_LIMIT, O_ARTIFACT, O_DRAIN, O_GRACE, O_MAX_JOBS, O_LOG_FORMAT, O_VERBOSE,
+    O_URL = 256,
+    O_SOCKET,
+    O_CA,
+    O_TOKEN,
+    O_TOKEN_FILE,
+    O_REGISTER,
+    O_TAGS,
+    O_UNTAGGED,
+    O_CLONE_URL,
+    O_NAME,
+    O_CONCURRENT,
+    O_BUILDS,
+    O_SANDBOX,
+    O_SHOW,
+    O_HIDE,
+    O_INIT,
+    O_UID,
+    O_DISK,
+    O_TMP,
+    O_MEMORY,
+    O_PIDS,
+    O_LOG_LIMIT,
+    O_ARTIFACT,
+    O_DRAIN,
+    O_GRACE,
+    O_MAX_JOBS,
+    O_LOG_FORMAT,
+    O_VERBOSE,
     O_HELP,
 };
 
@@ -355,9 +380,11 @@ static int register_runner(struct setup *s, struct err *e)
 {
     struct proto *api = proto_new(&s->run.conf.proto);
     struct proto_answer r = PROTO_ANSWER_INIT;
-    int rc = proto_register(api, s->registration_token, s->run.conf.name, s->tags, s->run_untagged, &r, e);
+    int rc =
+        proto_register(api, s->registration_token, s->run.conf.name, s->tags, s->run_untagged, &r, e);
     if (rc == 0 && r.status != 201)
-        rc = err_set(e, E_DENIED, "the server did not register this runner: it answered %ld", r.status);
+        rc = err_set(e, E_DENIED, "the server did not register this runner: it answered %ld",
+                     r.status);
     json_t *o = rc == 0 ? json_loadb(r.body.p, r.body.n, 0, NULL) : NULL;
     const char *token = json_string_value(json_object_get(o, "token"));
     if (rc == 0 && !token)
@@ -380,7 +407,8 @@ static int verify(const struct setup *s, struct err *e)
     if (rc == 0 && r.status == 403)
         rc = err_set(e, E_DENIED,
                      "the server at %s does not know this runner's token: make a runner there and "
-                     "give its token with --token or --token-file", s->run.conf.proto.url);
+                     "give its token with --token or --token-file",
+                     s->run.conf.proto.url);
     else
         rc = 0;
     proto_answer_done(&r);
@@ -457,10 +485,10 @@ static int start(struct setup *s, char **ret_builds, struct err *e)
         rc = err_set(e, E_INVALID, "no token: give --token, --token-file or --registration-token");
     if (rc == 0)
         rc = verify(s, e);
-    if (rc == 0) {
+    if (rc == 0)
         role_ready();
+    if (rc == 0)
         rc = runner_run(&s->run, e);
-    }
     sandbox_host_done(&host);
     return rc;
 }

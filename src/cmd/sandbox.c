@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// `slipway sandbox check|run|bench`: the runner's sandbox as a tool, to see whether this machine can
-// have it, to look around inside, and to measure what it costs.
-#include "cmd/cmd.h"
+// `slipway sandbox check|run|bench`: the runner's sandbox as a tool, to see whether this machine
+// can have it, to look around inside, and to measure what it costs.
 #include "runner/sandbox.h"
+#include "cmd/cmd.h"
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -141,7 +141,8 @@ int cmd_sandbox(int argc, char **argv)
         rc = sandbox_check(&h, &e);
         if (rc == 0)
             printf("jobs can be sandboxed here (as %s; %s)\n",
-                   h.privileged ? "root: a user of its own for each" : "this user: a user namespace",
+                   h.privileged ? "root: a user of its own for each"
+                                : "this user: a user namespace",
                    h.cgroups ? "cgroups are writable" : h.cgroup_note);
     } else if (rc == 0 && is_run)
         rc = run(&h, (const char *const *)(argv + 2), false, &e);

@@ -4,6 +4,7 @@
 #include "git/repo_priv.h"
 
 #include "base/mem.h"
+#include "git/lock.h"
 #include "git/refs.h"
 #include "os/fd.h"
 
@@ -324,8 +325,8 @@ int git_ref_set(struct git_repo *r, struct str ref, struct str sha, struct err *
     // A folder that becomes empty may be removed by git between making it and using it.
     _autofd_ int fd = -1;
     for (int attempt = 0; fd < 0 && attempt < 5; attempt++) {
-        fd = open(lock, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-        if (fd >= 0 || errno != ENOENT)
+        rc = git_lock_take(lock, &fd, e);
+        if (rc != E_NOTFOUND)
             break;
         char dir[4096];
         snprintf(dir, sizeof(dir), "%.*s", (int)(strrchr(path, '/') - path), path);
@@ -334,9 +335,7 @@ int git_ref_set(struct git_repo *r, struct str ref, struct str sha, struct err *
             return rc;
     }
     if (fd < 0)
-        return errno == EEXIST
-                   ? err_set(e, E_BUSY, "ref %" PRISTR " is locked by another update", STRARG(ref))
-                   : err_errno(e, errno, "cannot lock ref %" PRISTR, STRARG(ref));
+        return rc;
     char line[GIT_SHA_HEX + 1];
     memcpy(line, sha.p, GIT_SHA_HEX);
     line[GIT_SHA_HEX] = '\n';

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "git/lock.h"
 #include "git/read.h"
 #include "git/refs.h"
 #include "os/fd.h"
@@ -322,6 +323,8 @@ static int settle_one(struct githttp *g, struct push_intent *in, size_t n, int64
     const char *repo = arena_dup(a, forge_repo_path(f, a, p.storage));
     struct push_lock lock = PUSH_LOCK_NONE;
     TRY(lock_dead(repo, in->push_id, deadline, &lock, e));
+    for (size_t i = 0; i < n; i++)
+        git_lock_clear(repo, in[i].r.ref);
     struct moved *m = ARENA_ARRAY(a, struct moved, n);
     for (size_t i = 0; i < n; i++)
         m[i] = (struct moved){

@@ -58,7 +58,7 @@ static bool is_stop(int sig)
 
 int reap_run(const struct reap *r)
 {
-    static const int OWN_FAULTS[] = {SIGFPE,  SIGILL,  SIGSEGV, SIGBUS, SIGABRT,
+    static const int OWN_FAULTS[] = {SIGFPE,  SIGILL, SIGSEGV, SIGBUS, SIGABRT,
                                      SIGTRAP, SIGSYS, SIGTTIN, SIGTTOU};
     sigset_t all, before;
     sigfillset(&all);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The work of a PID 1: start one command, pass signals on, reap every orphan, end with the command's
-// status. One thread, no allocation. Used by slipway-init itself and, after the sandbox was set up,
-// by the first process inside it.
+// The work of a PID 1: start one command, pass signals on, reap every orphan, end with the
+// command's status. One thread, no allocation. Used by slipway-init itself and, after the sandbox
+// was set up, by the first process inside it.
 #pragma once
 
 #include <stdbool.h>

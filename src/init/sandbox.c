@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Builds a job's sandbox: namespaces, a root of its own, an unprivileged user, a syscall filter, and
-// then runs the command under reap_run as PID 1 of it. Two processes: the outer one stays outside,
-// watches and passes signals on; the inner one becomes PID 1. Each dies with the one above it, so a
-// killed runner leaves nothing. One thread; runs with the runner's rights until drop_rights().
+// Builds a job's sandbox: namespaces, a root of its own, an unprivileged user, a syscall filter,
+// and then runs the command under reap_run as PID 1 of it. Two processes: the outer one stays
+// outside, watches and passes signals on; the inner one becomes PID 1. Each dies with the one above
+// it, so a killed runner leaves nothing. One thread; runs with the runner's rights until
+// drop_rights().
 #include "init/sandbox.h"
 #include "init/reap.h"
 
@@ -490,7 +491,8 @@ static void drop_rights(void)
         for (int cap = 0; cap < 64; cap++)
             if (prctl(PR_CAPBSET_DROP, (long)cap, 0L, 0L, 0L) < 0 && errno != EINVAL)
                 fail("cannot give up capabilities");
-        if (setgroups(0, NULL) < 0 || setresgid((gid_t)spec.gid, (gid_t)spec.gid, (gid_t)spec.gid) ||
+        if (setgroups(0, NULL) < 0 ||
+            setresgid((gid_t)spec.gid, (gid_t)spec.gid, (gid_t)spec.gid) ||
             setresuid((uid_t)spec.uid, (uid_t)spec.uid, (uid_t)spec.uid))
             fail("cannot become user %ld", spec.uid);
     }

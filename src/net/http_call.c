@@ -92,6 +92,7 @@ static void begin_run(struct http_call *c)
     arena_reset(&c->arena);
     if (!c->begun)
         call_clear_answer(c);
+    c->nfields = 0; // they lay in the arena; a stream has sent them
     c->body_at = c->head_n;
 }
 

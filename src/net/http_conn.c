@@ -170,7 +170,8 @@ static void refuse(struct conn *c, int status, const char *message, bool keep)
     c->deadline = INT64_MAX;
 }
 
-static void dispatch(struct conn *c)
+// True when the call is with the pool: from then on the connection must not be touched here.
+static bool dispatch(struct conn *c)
 {
     struct http_call *call = c->call;
     struct http_server *s = c->lt->server;
@@ -180,10 +181,11 @@ static void dispatch(struct conn *c)
     uint32_t eof = atomic_load(&c->own) & SAW_EOF;
     atomic_store(&c->own, OWN_WORKER | eof);
     if (pool_submit(s->pool, &call->job) == 0)
-        return;
+        return true;
     atomic_store(&c->own, OWN_LOOP | eof);
     COUNT(s, refused, 1);
     refuse(c, 503, "the server is busy, please try again", call->body_done);
+    return false;
 }
 
 // A head is there. False when the request was refused.
@@ -282,8 +284,7 @@ static bool step_body(struct conn *c)
         return true;
     // Who waits for 100 gets it when the handler begins to read.
     if (rc > 0 || (call->head.expect_continue && call->body_seen == 0)) {
-        dispatch(c);
-        return c->phase != PHASE_CALL;
+        return !dispatch(c);
     }
     size_t gap = call->raw_at - call->body_end;
     if (gap) {

@@ -151,6 +151,7 @@ struct loop_thread {
     struct loop *loop;
     pthread_t thread;
     bool started;
+    bool ended; // under the server's `ending`
     struct listener listeners[LISTENERS_MAX];
     struct conn *conns;
     atomic_size_t nconns;
@@ -183,6 +184,8 @@ struct http_server {
     bool started;
     atomic_bool stopping;
     atomic_uint listening; // loops that still watch the listeners
+    pthread_mutex_t ending;
+    pthread_cond_t end; // a loop thread ended
     struct counters n;
     char id_prefix[12];
     atomic_uint_fast64_t id_next;

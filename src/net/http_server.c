@@ -52,6 +52,12 @@ int http_server_new(const struct http_server_config *cfg, struct http_server **r
     s->limits.line = cfg->target_max;
     s->limits.head = cfg->head_max;
     pthread_mutex_init(&s->topics, NULL);
+    pthread_mutex_init(&s->ending, NULL);
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&s->end, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     text_random(s->id_prefix, sizeof s->id_prefix);
     for (char *p = s->id_prefix; *p; p++)
         if (*p == '_' || *p == '-')
@@ -268,6 +274,10 @@ static void *loop_main(void *arg)
     // Messages of connections that ended last.
     loop_turn(lt->loop, 0);
     loop_turn(lt->loop, 0);
+    pthread_mutex_lock(&lt->server->ending);
+    lt->ended = true;
+    pthread_cond_broadcast(&lt->server->end);
+    pthread_mutex_unlock(&lt->server->ending);
     return NULL;
 }
 
@@ -325,6 +335,19 @@ int http_server_start(struct http_server *s, struct err *e)
     return rc;
 }
 
+static bool ended_by(struct loop_thread *lt, int64_t until)
+{
+    struct http_server *s = lt->server;
+    struct timespec ts = {.tv_sec = until / 1000, .tv_nsec = until % 1000 * 1000000};
+    int rc = 0;
+    pthread_mutex_lock(&s->ending);
+    while (!lt->ended && rc == 0)
+        rc = pthread_cond_timedwait(&s->end, &s->ending, &ts);
+    bool ended = lt->ended;
+    pthread_mutex_unlock(&s->ending);
+    return ended;
+}
+
 void http_server_stop(struct http_server *s, int64_t deadline_ms)
 {
     if (!s->started)
@@ -335,15 +358,13 @@ void http_server_stop(struct http_server *s, int64_t deadline_ms)
         if (s->loops[i].started)
             loop_post(s->loops[i].loop, &s->loops[i].stop_msg);
     int64_t until = clock_ms() + deadline_ms;
-    struct timespec ts = {.tv_sec = until / 1000, .tv_nsec = until % 1000 * 1000000};
     for (unsigned i = 0; i < s->nloops; i++) {
         struct loop_thread *lt = &s->loops[i];
         if (!lt->started)
             continue;
-        if (pthread_clockjoin_np(lt->thread, NULL, CLOCK_MONOTONIC, &ts) != 0) {
+        if (!ended_by(lt, until))
             loop_post(lt->loop, &lt->force_msg);
-            pthread_join(lt->thread, NULL);
-        }
+        pthread_join(lt->thread, NULL);
         lt->started = false;
     }
 }
@@ -362,6 +383,8 @@ void http_server_free(struct http_server *s)
         free(s->listen[i].unix_path);
     }
     pthread_mutex_destroy(&s->topics);
+    pthread_mutex_destroy(&s->ending);
+    pthread_cond_destroy(&s->end);
     free(s->loops);
     free(s);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Artifacts as zip (or gzip, or as they are). Walking and writing never follow a symbolic link: each
-// component of a name is opened on its own. Runs in a process of its own inside the sandbox, one
-// archive per process.
+// Artifacts as zip (or gzip, or as they are). Walking and writing never follow a symbolic link:
+// each component of a name is opened on its own. Runs in a process of its own inside the sandbox,
+// one archive per process.
 #include "runner/artifact.h"
 
 #include "base/map.h"
@@ -254,8 +254,8 @@ static int write_fd(int fd, const char *p, size_t n, struct err *e)
 }
 
 // All regular files one after the other: each a gzip member, or as they are.
-static int write_plain(const struct str *names, size_t n, bool gzip, int out_fd,
-                       size_t *ret_files, struct err *e)
+static int write_plain(const struct str *names, size_t n, bool gzip, int out_fd, size_t *ret_files,
+                       struct err *e)
 {
     static char part[262144];
     for (size_t i = 0; i < n; i++) {
@@ -286,7 +286,7 @@ static int write_plain(const struct str *names, size_t n, bool gzip, int out_fd,
 }
 
 int artifact_pack(const struct artifact_pack *p, int out_fd, size_t *ret_files, struct buf *notes,
-                 struct err *e)
+                  struct err *e)
 {
     struct picked k = {.p = p, .names = MAP_INIT, .e = e};
     *ret_files = 0;
@@ -294,7 +294,8 @@ int artifact_pack(const struct artifact_pack *p, int out_fd, size_t *ret_files, 
         pick_pattern(&k, p->paths[i], notes);
     if (p->untracked) {
         size_t hits = 0;
-        for (struct str rest = str_n(p->untracked, p->untracked_n), name; str_cut(&rest, '\0', &name);)
+        for (struct str rest = str_n(p->untracked, p->untracked_n), name;
+             str_cut(&rest, '\0', &name);)
             if (name.n && !is_excluded(p, name)) {
                 pick(&k, name);
                 hits++;
@@ -359,7 +360,8 @@ static int open_parent(int root_fd, struct str name, char *ret_last, size_t size
             continue;
         if (part.n >= size) {
             close(at);
-            return err_set(e, E_INVALID, "\"%" PRISTR "\": a part of the name is too long", STRARG(name));
+            return err_set(e, E_INVALID, "\"%" PRISTR "\": a part of the name is too long",
+                           STRARG(name));
         }
         if (last.n) {
             memcpy(ret_last, last.p, last.n);
@@ -411,8 +413,8 @@ static int unpack_file(struct archive *z, int dir, const char *last, mode_t mode
     return rc;
 }
 
-static int unpack_entry(struct archive *z, struct archive_entry *entry, int root_fd,
-                        uint64_t *left, struct err *e)
+static int unpack_entry(struct archive *z, struct archive_entry *entry, int root_fd, uint64_t *left,
+                        struct err *e)
 {
     struct str name = str_of(archive_entry_pathname(entry));
     mode_t type = archive_entry_filetype(entry), mode = archive_entry_perm(entry);
@@ -439,7 +441,8 @@ static int unpack_entry(struct archive *z, struct archive_entry *entry, int root
         struct stat st;
         if (mkdirat(dir, last, 0755) < 0 &&
             (fstatat(dir, last, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISDIR(st.st_mode)))
-            rc = err_set(e, E_INVALID, "\"%s\": something else than a folder is in its place", name.p);
+            rc = err_set(e, E_INVALID, "\"%s\": something else than a folder is in its place",
+                         name.p);
     } else if (type == AE_IFLNK) {
         unlinkat(dir, last, 0);
         if (symlinkat(link, dir, last) < 0)
@@ -451,7 +454,7 @@ static int unpack_entry(struct archive *z, struct archive_entry *entry, int root
 }
 
 int artifact_unpack(int in_fd, int root_fd, const struct artifact_limits *limits, size_t *ret_files,
-                   struct err *e)
+                    struct err *e)
 {
     struct archive *z = archive_read_new();
     archive_read_support_format_zip_seekable(z);

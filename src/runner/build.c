@@ -71,8 +71,8 @@ struct stage {
     const char *const *argv;
     const char *const *envp;
     bool self;
-    bool after;         // runs although the job is being canceled
-    int64_t seconds;    // limit of its own, 0: only the job's
+    bool after;      // runs although the job is being canceled
+    int64_t seconds; // limit of its own, 0: only the job's
     int in_fd, out_fd;
     uint64_t file_bytes; // 0: the disk limit
 };
@@ -150,8 +150,9 @@ static void set_variables(struct work *w)
         const struct job_var *v = &j->vars[i];
         if (!vars_set(&w->vars, v->key, v->value, v->raw, v->file))
             trace_say(w->trace,
-                      SCRIPT_BOLD_YELLOW "WARNING: the variable \"%" PRISTR
-                                         "\" cannot stand in an environment and is left out" SCRIPT_RESET,
+                      SCRIPT_BOLD_YELLOW
+                      "WARNING: the variable \"%" PRISTR
+                      "\" cannot stand in an environment and is left out" SCRIPT_RESET,
                       STRARG(v->key));
     }
     set(w, "CI", "true");
@@ -386,7 +387,8 @@ static const char *const *git_environment(struct work *w, struct str url)
     ptrdiff_t path = str_find(str_from(url, (size_t)host + 3), '/');
     struct str origin = path < 0 ? url : str_head(url, (size_t)(host + 3 + path));
     more[n++] = "GIT_CONFIG_COUNT=1";
-    more[n++] = arena_printf(w->a, "GIT_CONFIG_KEY_0=http.%" PRISTR "/.extraHeader", STRARG(origin));
+    more[n++] =
+        arena_printf(w->a, "GIT_CONFIG_KEY_0=http.%" PRISTR "/.extraHeader", STRARG(origin));
     more[n++] = arena_dup(w->a, buf_str(&header));
     buf_done(&header);
     return environment(w, more);
@@ -544,8 +546,8 @@ static void after_script(struct work *w)
         w->outcome = before;
     } else if (why == DONE && status != 0) {
         char text[80];
-        snprintf(text, sizeof(text), "after_script failed, but job will continue unaffected: exit code %d",
-                 status);
+        snprintf(text, sizeof(text),
+                 "after_script failed, but job will continue unaffected: exit code %d", status);
         warn(w, text);
     }
     section(w, false, "after_script");
@@ -568,8 +570,10 @@ static int spool(struct work *w)
 }
 
 static const char *const SELF_ENV[] = {
-    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8",
-    "HOME=/tmp", "GIT_CONFIG_NOSYSTEM=1",
+    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "LANG=C.UTF-8",
+    "HOME=/tmp",
+    "GIT_CONFIG_NOSYSTEM=1",
 #ifdef __SANITIZE_ADDRESS__
     "ASAN_OPTIONS=detect_leaks=0",
 #endif
@@ -583,7 +587,8 @@ static bool download_one(struct work *w, const struct job_dependency *d, int fd)
     struct err e = ERR_INIT;
     for (int tries = 1;; tries++) {
         struct proto_answer r = PROTO_ANSWER_INIT;
-        int rc = proto_artifact_download(w->files_proto, d->id, token, fd, w->conf->artifact_max, &r, &e);
+        int rc =
+            proto_artifact_download(w->files_proto, d->id, token, fd, w->conf->artifact_max, &r, &e);
         long status = rc == 0 ? r.status : 0;
         proto_answer_done(&r);
         if (status == 200)
@@ -665,10 +670,13 @@ static bool upload_one(struct work *w, const struct job_artifact *a, int fd)
         proto_answer_done(&r);
         ok = status == 201;
         if (ok)
-            trace_say(w->trace, "Uploading artifacts as \"%s\" to coordinator... 201 Created", type);
+            trace_say(w->trace, "Uploading artifacts as \"%s\" to coordinator... 201 Created",
+                      type);
         else if (rc == 0)
-            err_set(&e, E_IO, status == 413 ? "the server finds the archive too large (%ld)"
-                                            : "the server answered %ld", status);
+            err_set(&e, E_IO,
+                    status == 413 ? "the server finds the archive too large (%ld)"
+                                  : "the server answered %ld",
+                    status);
         if (ok || status == 413 || status == 403 || status == 404 || rc == E_AGAIN)
             break;
         if (tries < TRANSFER_TRIES)
@@ -676,8 +684,8 @@ static bool upload_one(struct work *w, const struct job_artifact *a, int fd)
     }
     if (!ok)
         trace_say(w->trace,
-                  SCRIPT_BOLD_RED "ERROR: uploading artifacts as \"%s\" failed: %s" SCRIPT_RESET, type,
-                  e.msg);
+                  SCRIPT_BOLD_RED "ERROR: uploading artifacts as \"%s\" failed: %s" SCRIPT_RESET,
+                  type, e.msg);
     buf_done(&file);
     return ok;
 }
@@ -715,8 +723,9 @@ static void upload_artifacts(struct work *w, bool success)
         if (!wanted(a, success) || (!a->npaths && !a->untracked))
             continue;
         if (!begun)
-            begin(w, name, success ? "Uploading artifacts for successful job"
-                                   : "Uploading artifacts for failed job");
+            begin(w, name,
+                  success ? "Uploading artifacts for successful job"
+                          : "Uploading artifacts for failed job");
         begun = true;
         trace_say(w->trace, "Uploading artifacts...");
         int fd = spool(w), status = -1;
@@ -797,8 +806,8 @@ static void say_hello(struct work *w)
     gethostname(host, sizeof(host) - 1);
     trace_say(w->trace, "\x1b[0KRunning with slipway-runner %s" SCRIPT_RESET, SLIPWAY_VERSION);
     trace_say(w->trace, "\x1b[0K  on %s, system ID: %s" SCRIPT_RESET, c->name, c->proto.system_id);
-    begin(w, "prepare_executor", c->host->off ? "Preparing the \"shell\" executor"
-                                              : "Preparing the \"sandbox\" executor");
+    begin(w, "prepare_executor",
+          c->host->off ? "Preparing the \"shell\" executor" : "Preparing the \"sandbox\" executor");
     if (c->host->off)
         warn(w, "this runner was started with --sandbox=off: the job is not isolated");
     if (w->job->has_image)
@@ -858,7 +867,8 @@ static struct verdict say_verdict(struct work *w)
         return v;
     case TIMEOUT:
         v.reason = "job_execution_timeout";
-        trace_say(w->trace, "%s: execution took longer than %lld seconds (the job's timeout)" SCRIPT_RESET,
+        trace_say(w->trace,
+                  "%s: execution took longer than %lld seconds (the job's timeout)" SCRIPT_RESET,
                   FAILED, (long long)j->timeout_s);
         return v;
     case CANCEL:
@@ -937,7 +947,8 @@ void build_run(struct build *b, char *ret_note, size_t note_size)
         struct verdict v = say_verdict(&w);
         struct err e = ERR_INIT;
         if (trace_finish(w.trace, v.state, v.exit_code, v.reason, NULL, &e) < 0)
-            snprintf(ret_note, note_size, "the result (%s) did not reach the server: %s", v.state, e.msg);
+            snprintf(ret_note, note_size, "the result (%s) did not reach the server: %s", v.state,
+                     e.msg);
     }
     trace_free(w.trace);
     proto_free(w.files_proto);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One job from its first line to its verdict: sources, artifacts in, script, after_script, artifacts
-// out. build_run() is the whole life of a job's thread.
+// One job from its first line to its verdict: sources, artifacts in, script, after_script,
+// artifacts out. build_run() is the whole life of a job's thread.
 #pragma once
 
 #include "runner/protocol.h"
@@ -11,10 +11,10 @@
 struct runner_conf {
     struct proto_conf proto;
     const char *name;
-    const char *builds;      // absolute
-    const char *clone_url;   // replaces scheme and host of repository addresses, or NULL
+    const char *builds;    // absolute
+    const char *clone_url; // replaces scheme and host of repository addresses, or NULL
     const struct sandbox_host *host;
-    uid_t uid_base;          // slot n runs as uid_base + n when we are root
+    uid_t uid_base;                         // slot n runs as uid_base + n when we are root
     uint64_t job_disk, job_tmp, job_memory; // bytes; memory 0: no limit
     unsigned job_pids;
     size_t log_limit;
@@ -31,7 +31,7 @@ struct build {
     int wake_fd;         // eventfd: look at `stop` and the trace's order
     atomic_bool stop;    // the runner ends: end the job now
     atomic_bool done;
-    int done_fd;         // eventfd written when done
+    int done_fd; // eventfd written when done
 };
 
 // Runs the job. Never fails: what goes wrong is told in the job's log or, when the server cannot be

@@ -20,8 +20,8 @@
 int disk_remove(const char *path, struct err *e)
 {
     // rm is careful with links and copes with any depth.
-    char *const argv[] = {(char *)"rm", (char *)"-rf", (char *)"--one-file-system", (char *)"--",
-                          (char *)(uintptr_t)path, NULL};
+    char *const argv[] = {(char *)"rm", (char *)"-rf",           (char *)"--one-file-system",
+                          (char *)"--", (char *)(uintptr_t)path, NULL};
     char *const envp[] = {(char *)"PATH=/usr/bin:/bin", NULL};
     pid_t pid;
     int rc = posix_spawnp(&pid, "rm", NULL, NULL, argv, envp), st = 0;
@@ -94,7 +94,8 @@ static void walk_folder(struct walk *w, const char *at)
             push(w, buf_take(&sub));
         else {
             buf_done(&sub);
-            w->bytes = UINT64_MAX; // nested beyond what any tool can name: treated as over the limit
+            w->bytes =
+                UINT64_MAX; // nested beyond what any tool can name: treated as over the limit
         }
     }
     closedir(d);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Matching by backtracking with a budget: patterns come from job files and must not be able to spin.
-// Pure functions.
+// Matching by backtracking with a budget: patterns come from job files and must not be able to
+// spin. Pure functions.
 #include "runner/glob.h"
 
 enum { BUDGET = 200000, BRACE_DEPTH = 8 };

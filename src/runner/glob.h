@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The patterns of `artifacts:paths` and `artifacts:exclude`: `*` and `?` do not cross '/', `**` as a
-// whole component matches any number of components (none too), [abc] [!abc] [a-z], {this,that}.
+// The patterns of `artifacts:paths` and `artifacts:exclude`: `*` and `?` do not cross '/', `**` as
+// a whole component matches any number of components (none too), [abc] [!abc] [a-z], {this,that}.
 // Names that begin with a dot are nothing special.
 #pragma once
 

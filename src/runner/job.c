@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads a job from the server's JSON. The server is trusted to name jobs but not to be free of bugs:
-// every type is checked, and absent or null parts mean "none". Called by the thread that polls.
+// Reads a job from the server's JSON. The server is trusted to name jobs but not to be free of
+// bugs: every type is checked, and absent or null parts mean "none". Called by the thread that
+// polls.
 #include "runner/job.h"
 
 #include <jansson.h>
@@ -53,7 +54,8 @@ static bool get_bool(struct reader *r, json_t *o, const char *path, const char *
     return v ? json_is_true(v) : otherwise;
 }
 
-static json_t *get_list(struct reader *r, json_t *o, const char *path, const char *key, size_t *ret_n)
+static json_t *get_list(struct reader *r, json_t *o, const char *path, const char *key,
+                        size_t *ret_n)
 {
     json_t *v = field(r, o, path, key, JSON_ARRAY, false);
     *ret_n = v ? json_array_size(v) : 0;

@@ -246,11 +246,11 @@ static void set_json_body(struct proto *a)
 static void json_info(struct json_out *j, const struct proto_conf *conf)
 {
     static const char *const FEATURES[] = {
-        "variables",     "artifacts",          "upload_multiple_artifacts",
-        "refspecs",      "masking",            "upload_raw_artifacts",
-        "raw_variables", "artifacts_exclude",  "multi_build_steps",
-        "trace_reset",   "return_exit_code",   "trace_checksum",
-        "trace_size",    "cancelable",         "cancel_gracefully"};
+        "variables",     "artifacts",         "upload_multiple_artifacts",
+        "refspecs",      "masking",           "upload_raw_artifacts",
+        "raw_variables", "artifacts_exclude", "multi_build_steps",
+        "trace_reset",   "return_exit_code",  "trace_checksum",
+        "trace_size",    "cancelable",        "cancel_gracefully"};
     struct utsname u;
     const char *machine = uname(&u) == 0 ? u.machine : "unknown";
     if (!strcmp(machine, "x86_64"))

@@ -31,7 +31,8 @@ struct proto_answer {
     struct buf body;       // at most 8 MiB; proto_answer_done frees it
 };
 
-#define PROTO_ANSWER_INIT ((struct proto_answer){.range_end = -1, .interval_s = -1, .body = BUF_INIT(MIB(8))})
+#define PROTO_ANSWER_INIT                                                                            \
+    ((struct proto_answer){.range_end = -1, .interval_s = -1, .body = BUF_INIT(MIB(8))})
 
 void proto_global_init(void); // once, before any thread
 struct proto *proto_new(const struct proto_conf *conf) MUST_USE;
@@ -47,8 +48,8 @@ int proto_register(struct proto *a, const char *registration_token, const char *
                  struct err *e) MUST_USE;
 
 // The long poll, in two halves so that the caller can wait for other things meanwhile: start gives
-// an easy handle for curl's multi interface, finish reads the answer after it is done (`code` is the
-// transfer's CURLcode).
+// an easy handle for curl's multi interface, finish reads the answer after it is done (`code` is
+// the transfer's CURLcode).
 void *proto_request_start(struct proto *a, const char *last_update, struct proto_answer *ret);
 int proto_request_finish(struct proto *a, int code, struct proto_answer *ret, struct err *e) MUST_USE;
 

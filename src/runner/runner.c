@@ -181,8 +181,10 @@ static void take_answer(struct runner *r, int rc, const struct err *e)
     if (a->status == 409) // another runner was faster
         return;
     char what[100];
-    snprintf(what, sizeof(what), a->status == 403 ? "the server refuses this runner's token (%ld)"
-                                                  : "the server answered %ld", a->status);
+    snprintf(what, sizeof(what),
+             a->status == 403 ? "the server refuses this runner's token (%ld)"
+                              : "the server answered %ld",
+             a->status);
     pause_after_error(r, what);
     if (a->status == 403)
         r->error_pause_ms = MAX(r->error_pause_ms, 2000);
@@ -232,7 +234,8 @@ static void begin_stop(struct runner *r, int sig)
         // Asked twice: no more patience.
         drain = 0;
     }
-    log_info("stopping", LOGI("signal", sig), LOGI("running_jobs", r->busy), LOGI("drain_ms", drain));
+    log_info("stopping", LOGI("signal", sig), LOGI("running_jobs", r->busy),
+             LOGI("drain_ms", drain));
     r->stopping = true;
     r->drain_end_ms = clock_ms() + drain;
     if (r->asking) {

@@ -8,8 +8,8 @@
 struct runner_opts {
     struct runner_conf conf; // conf.host stays the caller's
     unsigned concurrent;
-    int64_t drain_ms;      // after SIGTERM: how long running jobs may go on
-    int max_jobs;          // stop after so many jobs, 0: never (for trials)
+    int64_t drain_ms; // after SIGTERM: how long running jobs may go on
+    int max_jobs;     // stop after so many jobs, 0: never (for trials)
 };
 
 // Logs by base/log.h. Returns 0, or an error when the server refuses this runner.

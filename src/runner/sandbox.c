@@ -17,17 +17,18 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static const char *const SHOWN[] = {"/usr",  "/bin", "/sbin", "/lib", "/lib32",        "/lib64",
-                                    "/libx32", "/etc", "/opt",  "/nix", "/var/lib/dpkg",
-                                    "/sys/devices/system/cpu"};
+static const char *const SHOWN[] = {"/usr",   "/bin",   "/sbin",         "/lib",
+                                    "/lib32", "/lib64", "/libx32",       "/etc",
+                                    "/opt",   "/nix",   "/var/lib/dpkg", "/sys/devices/system/cpu"};
 
 // Read-only does not mean harmless: these hold what opens other doors. As root's files most are
 // unreadable to the job's user anyway.
 static const char *const HIDDEN[] = {
-    "/etc/shadow",     "/etc/shadow-",     "/etc/gshadow",  "/etc/gshadow-",   "/etc/ssl/private",
-    "/etc/ssh",        "/etc/sudoers",     "/etc/sudoers.d", "/etc/slipway",   "/etc/gitlab-runner",
-    "/etc/kubernetes", "/etc/rancher",     "/etc/docker",   "/etc/machine-id", "/etc/krb5.keytab",
-    "/etc/letsencrypt", "/etc/NetworkManager", "/etc/wireguard", "/etc/openvpn", "/etc/ppp",
+    "/etc/shadow",           "/etc/shadow-",       "/etc/gshadow",     "/etc/gshadow-",
+    "/etc/ssl/private",      "/etc/ssh",           "/etc/sudoers",     "/etc/sudoers.d",
+    "/etc/slipway",          "/etc/gitlab-runner", "/etc/kubernetes",  "/etc/rancher",
+    "/etc/docker",           "/etc/machine-id",    "/etc/krb5.keytab", "/etc/letsencrypt",
+    "/etc/NetworkManager",   "/etc/wireguard",     "/etc/openvpn",     "/etc/ppp",
     "/etc/security/opasswd", "/etc/.git"};
 
 static char *beside_self(const char *name)
@@ -95,6 +96,12 @@ int sandbox_host_init(struct sandbox_host *h, const struct sandbox_host_opts *o,
     h->staging = str_dup(str_of(o->staging));
     h->shown = join_lists(SHOWN, ARRAY_SIZE(SHOWN), o->show);
     h->hidden = join_lists(HIDDEN, ARRAY_SIZE(HIDDEN), o->hide);
+    // A resolver's file is often a link to where /etc does not reach.
+    char *resolv = realpath("/etc/resolv.conf", NULL);
+    if (resolv && !str_starts(str_of(resolv), STR("/etc/")))
+        h->resolv = resolv;
+    else
+        free(resolv);
     h->cgroups = cgroups_open(o->cgroup_name, h->cgroup_note, sizeof(h->cgroup_note));
     return seccomp_build(&h->seccomp, e);
 }
@@ -105,6 +112,7 @@ void sandbox_host_done(struct sandbox_host *h)
         close(h->self_fd);
     free(h->init_path);
     free(h->staging);
+    free(h->resolv);
     free(h->shown);
     free(h->hidden);
     buf_done(&h->seccomp);
@@ -146,7 +154,8 @@ static void describe(const struct sandbox_host *h, const struct sandbox_opts *o,
     record_u(to, "nofile", o->nofile);
     record_u(to, "fsize", o->file_bytes);
     char entry[4300];
-    for (size_t i = 0; o->cgroup && cgroups_entry(h->cgroups, o->cgroup, i, entry, sizeof(entry)); i++)
+    for (size_t i = 0; o->cgroup && cgroups_entry(h->cgroups, o->cgroup, i, entry, sizeof(entry));
+         i++)
         record_s(to, "cgroup", entry);
     for (size_t i = 0; i < o->nfiles; i++) {
         const struct sandbox_file *f = &o->files[i];
@@ -167,6 +176,8 @@ static void describe(const struct sandbox_host *h, const struct sandbox_opts *o,
     record(to, "seccomp", buf_str(&h->seccomp));
     for (size_t i = 0; h->shown[i]; i++)
         record_s(to, "ro", h->shown[i]);
+    if (h->resolv)
+        record_s(to, "ro", h->resolv);
     for (size_t i = 0; h->hidden[i]; i++)
         record_s(to, "hide", h->hidden[i]);
     for (size_t i = 0; i < o->nbinds; i++) {
@@ -199,7 +210,7 @@ static int write_spec(const struct buf *spec, struct err *e)
 }
 
 struct fds {
-    int in, spec, out[2], err[2];
+    int in, spec, out[2], err[2], command_out, self;
 };
 
 static void close_fd(int *fd)
@@ -209,25 +220,34 @@ static void close_fd(int *fd)
     *fd = -1;
 }
 
-// dup2 onto 0..5 must not hit a descriptor that a later dup2 still needs.
+// dup2 onto 0..5 must not hit a descriptor that a later dup2 still needs: all sources are copies
+// far above.
+static int high_copy(int fd)
+{
+    return fcntl(fd, F_DUPFD_CLOEXEC, 16);
+}
+
 static int lift(int fd)
 {
-    int high = fcntl(fd, F_DUPFD_CLOEXEC, 16);
+    int high = high_copy(fd);
     close(fd);
     return high;
 }
 
-static int open_fds(struct fds *f, struct err *e)
+static int open_fds(const struct sandbox_host *h, const struct sandbox_opts *o, struct fds *f,
+                    struct err *e)
 {
     if (pipe2(f->out, O_CLOEXEC) < 0 || pipe2(f->err, O_CLOEXEC) < 0)
         return err_errno(e, errno, "cannot make pipes for a job");
-    f->in = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (f->in < 0)
+    int null = o->in_fd >= 0 ? high_copy(o->in_fd) : open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (null < 0)
         return err_errno(e, errno, "cannot open /dev/null");
-    f->in = lift(f->in);
+    f->in = lift(null);
     f->out[1] = lift(f->out[1]);
     f->err[1] = lift(f->err[1]);
-    if (f->in < 0 || f->out[1] < 0 || f->err[1] < 0)
+    f->command_out = high_copy(o->out_fd >= 0 ? o->out_fd : f->out[1]);
+    f->self = high_copy(h->self_fd);
+    if (f->in < 0 || f->out[1] < 0 || f->err[1] < 0 || f->command_out < 0 || f->self < 0)
         return err_errno(e, errno, "cannot keep descriptors for a job");
     return 0;
 }
@@ -250,14 +270,13 @@ static int spawn(const struct sandbox_host *h, const struct sandbox_opts *o, con
     posix_spawnattr_setpgroup(&attr, 0); // a terminal's Ctrl-C is for the runner alone
     posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
                                         POSIX_SPAWN_SETPGROUP);
-    int out = o->out_fd >= 0 ? o->out_fd : f->out[1];
-    posix_spawn_file_actions_adddup2(&acts, o->in_fd >= 0 ? o->in_fd : f->in, 0);
-    posix_spawn_file_actions_adddup2(&acts, out, 1);
+    posix_spawn_file_actions_adddup2(&acts, f->in, 0);
+    posix_spawn_file_actions_adddup2(&acts, f->command_out, 1);
     posix_spawn_file_actions_adddup2(&acts, f->out[1], 2);
     posix_spawn_file_actions_adddup2(&acts, f->spec, 3);
     posix_spawn_file_actions_adddup2(&acts, f->err[1], 4);
     if (o->self)
-        posix_spawn_file_actions_adddup2(&acts, h->self_fd, 5);
+        posix_spawn_file_actions_adddup2(&acts, f->self, 5);
     int rc = posix_spawn(ret, h->init_path, &acts, &attr, argv, envp);
     posix_spawn_file_actions_destroy(&acts);
     posix_spawnattr_destroy(&attr);
@@ -267,18 +286,19 @@ static int spawn(const struct sandbox_host *h, const struct sandbox_opts *o, con
 int sandbox_start(const struct sandbox_host *h, const struct sandbox_opts *o, struct sandbox *ret,
                   struct err *e)
 {
-    struct fds f = {-1, -1, {-1, -1}, {-1, -1}};
+    struct fds f = {-1, -1, {-1, -1}, {-1, -1}, -1, -1};
     struct buf spec = BUF_INIT(MIB(32));
     describe(h, o, &spec);
     int rc = buf_ok(&spec) ? write_spec(&spec, e)
-                           : err_set(e, E_LIMIT, "the job's variables and script are larger than "
-                                                 "32 MiB together");
+                           : err_set(e, E_LIMIT,
+                                     "the job's variables and script are larger than "
+                                     "32 MiB together");
     mem_wipe(spec.p, spec.n);
     buf_done(&spec);
     pid_t pid = 0;
     if (rc >= 0) {
         f.spec = lift(rc);
-        rc = open_fds(&f, e);
+        rc = open_fds(h, o, &f, e);
     }
     if (rc == 0)
         rc = spawn(h, o, &f, &pid, e);
@@ -286,6 +306,8 @@ int sandbox_start(const struct sandbox_host *h, const struct sandbox_opts *o, st
     close_fd(&f.spec);
     close_fd(&f.out[1]);
     close_fd(&f.err[1]);
+    close_fd(&f.command_out);
+    close_fd(&f.self);
     if (rc < 0) {
         close_fd(&f.out[0]);
         close_fd(&f.err[0]);

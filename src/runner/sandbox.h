@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Runs one command of a job in a sandbox of its own. The work inside is slipway-init's
-// (src/init/sandbox.h describes what it is told); this side finds that program, describes what a job
-// may see, starts it and ends it. `struct sandbox_host` is made once before any thread and then only
-// read; a `struct sandbox` belongs to the thread that started it, and that thread must live until
-// sandbox_wait returned (the sandbox dies with it).
+// (src/init/sandbox.h describes what it is told); this side finds that program, describes what a
+// job may see, starts it and ends it. `struct sandbox_host` is made once before any thread and then
+// only read; a `struct sandbox` belongs to the thread that started it, and that thread must live
+// until sandbox_wait returned (the sandbox dies with it).
 #pragma once
 
 #include "base/buf.h"
@@ -22,6 +22,7 @@ struct sandbox_host {
     int self_fd;     // this program, for stages that run it inside
     char *init_path;
     char *staging; // empty folder on which roots are built
+    char *resolv;  // resolv.conf when it lies outside /etc
     struct buf seccomp;
     const char **shown; // paths of the system, NULL-terminated
     const char **hidden;
@@ -31,7 +32,7 @@ struct sandbox_host {
 
 struct sandbox_host_opts {
     bool off;
-    const char *init_path;   // NULL: beside this program, then PATH
+    const char *init_path; // NULL: beside this program, then PATH
     const char *staging;
     const char *const *hide; // more to hide, NULL-terminated
     const char *const *show; // more to show
@@ -86,7 +87,8 @@ bool sandbox_ended(struct sandbox *s, int *ret_status, struct err *e);
 int sandbox_wait(struct sandbox *s, int *ret_status, struct err *e) MUST_USE;
 void sandbox_close(struct sandbox *s);
 
-// ---- cgroups: limits on a whole job, where they may be made --------------------------------------
+// ---- cgroups: limits on a whole job, where they may be made
+// --------------------------------------
 struct cgroups;
 // NULL with the reason in `why` when no controller is writable. Removes groups that a killed runner
 // of the same name left.

@@ -101,19 +101,20 @@ static void add_config(struct buf *to, const struct script_sources *s)
 
 void script_get_sources(struct buf *to, const struct script_sources *s)
 {
-    buf_adds(to, "set -e\nreused=\n"
-                 // A link or file in place of the folder is a former job's doing.
-                 "if [ -h .git ] || [ ! -d .git/refs ] || [ ! -d .git/objects ] || [ ! -f .git/HEAD "
-                 "]; then\n"
-                 "  [ ! -e .git ] && [ ! -h .git ] || rm -rf .git\n"
-                 "  mkdir -p .git/objects .git/refs\n"
-                 "  printf 'ref: refs/heads/main\\n' > .git/HEAD\n"
-                 "else\n  reused=1\n"
-                 "  [ ! -e .git/hooks ] || rm -rf .git/hooks\n"
-                 "  for f in .git/index.lock .git/shallow.lock .git/HEAD.lock .git/config.lock "
-                 ".git/config.worktree .git/info/attributes; do\n"
-                 "    [ ! -e \"$f\" ] || rm -f \"$f\"\n  done\n"
-                 "  [ ! -h .git/config ] || rm -f .git/config\nfi\n");
+    buf_adds(to,
+             "set -e\nreused=\n"
+             // A link or file in place of the folder is a former job's doing.
+             "if [ -h .git ] || [ ! -d .git/refs ] || [ ! -d .git/objects ] || [ ! -f .git/HEAD "
+             "]; then\n"
+             "  [ ! -e .git ] && [ ! -h .git ] || rm -rf .git\n"
+             "  mkdir -p .git/objects .git/refs\n"
+             "  printf 'ref: refs/heads/main\\n' > .git/HEAD\n"
+             "else\n  reused=1\n"
+             "  [ ! -e .git/hooks ] || rm -rf .git/hooks\n"
+             "  for f in .git/index.lock .git/shallow.lock .git/HEAD.lock .git/config.lock "
+             ".git/config.worktree .git/info/attributes; do\n"
+             "    [ ! -e \"$f\" ] || rm -f \"$f\"\n  done\n"
+             "  [ ! -h .git/config ] || rm -f .git/config\nfi\n");
     add_config(to, s);
     buf_adds(to, "git fetch origin --no-recurse-submodules");
     if (!s->nrefspecs) {
@@ -130,8 +131,10 @@ void script_get_sources(struct buf *to, const struct script_sources *s)
     buf_addc(to, '\n');
     if (s->checkout) {
         struct buf line = BUF_INIT(KIB(8));
-        buf_addf(&line, SCRIPT_BOLD_GREEN "Checking out %" PRISTR " as detached HEAD (ref is %" PRISTR
-                 ")..." SCRIPT_RESET, STRARG(str_head(s->sha, 8)), STRARG(s->ref));
+        buf_addf(&line,
+                 SCRIPT_BOLD_GREEN "Checking out %" PRISTR " as detached HEAD (ref is %" PRISTR
+                                   ")..." SCRIPT_RESET,
+                 STRARG(str_head(s->sha, 8)), STRARG(s->ref));
         buf_adds(to, "printf '%s\\n' ");
         script_quote(to, buf_str(&line));
         buf_done(&line);

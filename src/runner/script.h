@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The text around a job: shell scripts made from the lines of .gitlab-ci.yml, and what the log shows
-// besides their output (sections, colours, echoed commands), in the forms that people and log
+// The text around a job: shell scripts made from the lines of .gitlab-ci.yml, and what the log
+// shows besides their output (sections, colours, echoed commands), in the forms that people and log
 // viewers know from GitLab.
 #pragma once
 

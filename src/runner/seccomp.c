@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The syscalls that no build needs and that have been ways out of sandboxes. A deny-list on purpose:
-// jobs run arbitrary tools, and the walls are namespaces, an unprivileged user and no_new_privs; the
-// filter takes away the kernel's rarely used doors behind those. Built once, handed to each sandbox.
+// The syscalls that no build needs and that have been ways out of sandboxes. A deny-list on
+// purpose: jobs run arbitrary tools, and the walls are namespaces, an unprivileged user and
+// no_new_privs; the filter takes away the kernel's rarely used doors behind those. Built once,
+// handed to each sandbox.
 #include "runner/sandbox.h"
 
 #include <errno.h>
@@ -12,16 +13,71 @@
 #include <unistd.h>
 
 static const char *const REFUSED[] = {
-    "mount", "umount", "umount2", "pivot_root", "chroot", "move_mount", "open_tree", "fsopen",
-    "fsconfig", "fsmount", "fspick", "mount_setattr", "setns", "unshare", "swapon", "swapoff",
-    "reboot", "kexec_load", "kexec_file_load", "init_module", "finit_module", "delete_module",
-    "create_module", "bpf", "perf_event_open", "userfaultfd", "keyctl", "add_key", "request_key",
-    "open_by_handle_at", "name_to_handle_at", "acct", "quotactl", "quotactl_fd", "lookup_dcookie",
-    "ioperm", "iopl", "nfsservctl", "vm86", "vm86old", "modify_ldt", "settimeofday", "clock_settime",
-    "clock_adjtime", "adjtimex", "stime", "syslog", "vhangup", "uselib", "ustat", "sysfs", "_sysctl",
-    "process_vm_writev", "kcmp", "fanotify_init", "io_uring_setup", "io_uring_enter",
-    "io_uring_register", "move_pages", "migrate_pages", "mbind", "set_mempolicy", "memfd_secret",
-    "pidfd_getfd", "process_madvise",
+    "mount",
+    "umount",
+    "umount2",
+    "pivot_root",
+    "chroot",
+    "move_mount",
+    "open_tree",
+    "fsopen",
+    "fsconfig",
+    "fsmount",
+    "fspick",
+    "mount_setattr",
+    "setns",
+    "unshare",
+    "swapon",
+    "swapoff",
+    "reboot",
+    "kexec_load",
+    "kexec_file_load",
+    "init_module",
+    "finit_module",
+    "delete_module",
+    "create_module",
+    "bpf",
+    "perf_event_open",
+    "userfaultfd",
+    "keyctl",
+    "add_key",
+    "request_key",
+    "open_by_handle_at",
+    "name_to_handle_at",
+    "acct",
+    "quotactl",
+    "quotactl_fd",
+    "lookup_dcookie",
+    "ioperm",
+    "iopl",
+    "nfsservctl",
+    "vm86",
+    "vm86old",
+    "modify_ldt",
+    "settimeofday",
+    "clock_settime",
+    "clock_adjtime",
+    "adjtimex",
+    "stime",
+    "syslog",
+    "vhangup",
+    "uselib",
+    "ustat",
+    "sysfs",
+    "_sysctl",
+    "process_vm_writev",
+    "kcmp",
+    "fanotify_init",
+    "io_uring_setup",
+    "io_uring_enter",
+    "io_uring_register",
+    "move_pages",
+    "migrate_pages",
+    "mbind",
+    "set_mempolicy",
+    "memfd_secret",
+    "pidfd_getfd",
+    "process_madvise",
 };
 
 static int add(scmp_filter_ctx ctx, const char *name, uint32_t action)

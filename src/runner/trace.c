@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // One buffer with the whole masked log, an offset up to which the server has it, and a thread that
-// moves the offset. The thread also carries keep-alives and hears from the server whether the job is
-// still wanted. The buffer is shared under one lock; HTTP happens outside it.
+// moves the offset. The thread also carries keep-alives and hears from the server whether the job
+// is still wanted. The buffer is shared under one lock; HTTP happens outside it.
 #include "runner/trace.h"
 
 #include "base/clock.h"
@@ -33,15 +33,16 @@ struct trace {
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    struct buf log;  // masked
-    bool cut;        // the limit was reached
-    bool closing;    // the thread is to end
+    struct buf log; // masked
+    bool cut;       // the limit was reached
+    bool closing;   // the thread is to end
     enum trace_order order;
     atomic_bool stop; // interrupts a call in progress
 
     // The sending thread's until it was joined, then trace_finish's.
     struct proto *proto;
     size_t sent;
+    bool started; // the server took state=running
     int64_t gap_ms, interval_ms, last_send_ms;
     unsigned failures;
 };
@@ -120,6 +121,21 @@ static int send_state(struct trace *t, const char *state, int exit_code, const c
     return rc;
 }
 
+// The first call of a job and its keep-alive.
+static int send_running(struct trace *t, struct err *e)
+{
+    struct proto_answer r = PROTO_ANSWER_INIT;
+    int rc = send_state(t, "running", -1, NULL, &r, e);
+    if (rc == 0 && r.status == 409) {
+        set_order(t, TRACE_ABORT);
+        rc = err_set(e, E_CONFLICT, "another runner has this job");
+    } else if (rc == 0 && r.status != 200 && r.status != 202)
+        rc = err_set(e, E_IO, "the server answered %ld to the job's state", r.status);
+    proto_answer_done(&r);
+    t->started = t->started || rc == 0;
+    return rc;
+}
+
 static void wait_until(struct trace *t, int64_t deadline_ms)
 {
     struct timespec at = {deadline_ms / 1000, (deadline_ms % 1000) * 1000000};
@@ -144,16 +160,13 @@ static void *send_loop(void *ctx)
 {
     struct trace *t = ctx;
     struct err e = ERR_INIT;
-    struct proto_answer r = PROTO_ANSWER_INIT;
-    if (send_state(t, "running", -1, NULL, &r, &e) < 0)
-        t->failures++;
-    proto_answer_done(&r);
-
     int64_t due = 0;
     pthread_mutex_lock(&t->lock);
     while (!t->closing && t->order != TRACE_ABORT) {
         int64_t now = clock_ms(), alive = t->last_send_ms + keepalive_ms(t);
-        bool more = t->sent < t->log.n;
+        bool more = t->started && t->sent < t->log.n;
+        if (!t->started)
+            alive = due;
         if (more && now < due) {
             wait_until(t, due);
             continue;
@@ -168,14 +181,14 @@ static void *send_loop(void *ctx)
             adapt_gap(t, now - MAX(due, t->last_send_ms));
             rc = send_piece(t, &e);
         } else {
-            r = PROTO_ANSWER_INIT;
-            rc = send_state(t, "running", -1, NULL, &r, &e);
-            proto_answer_done(&r);
+            rc = send_running(t, &e);
         }
         t->failures = rc < 0 ? MIN(t->failures + 1, 6u) : 0;
-        due = clock_ms() + (t->failures ? 250LL << t->failures : t->gap_ms);
-        if (t->failures)
+        if (t->failures) {
+            due = clock_ms() + (125LL << t->failures);
             t->last_send_ms = due - keepalive_ms(t);
+        } else if (more)
+            due = clock_ms() + t->gap_ms;
         pthread_mutex_lock(&t->lock);
     }
     pthread_mutex_unlock(&t->lock);
@@ -215,9 +228,10 @@ static void append_locked(struct trace *t, struct str masked)
     buf_add(&t->log, str_head(masked, room));
     if (masked.n > room) {
         t->cut = true;
-        buf_addf(&t->log,
-                 "\n\x1b[33;1mThe job's log is longer than %zu bytes: the rest is dropped.\x1b[0;m\n",
-                 t->limit);
+        buf_addf(
+            &t->log,
+            "\n\x1b[33;1mThe job's log is longer than %zu bytes: the rest is dropped.\x1b[0;m\n",
+            t->limit);
     }
     pthread_cond_signal(&t->changed);
 }
@@ -283,6 +297,8 @@ static void pause_ms(int64_t ms, const atomic_bool *give_up)
 static int finish_once(struct trace *t, const char *state, int exit_code, const char *reason,
                        int64_t *ret_wait_ms, struct err *e)
 {
+    if (!t->started && send_running(t, e) < 0)
+        return e->code;
     for (int pieces = 0; t->sent < t->log.n; pieces++) {
         size_t before = t->sent;
         int rc = send_piece(t, e);

@@ -11,9 +11,9 @@ struct mask;
 struct trace;
 
 enum trace_order {
-    TRACE_GO,       // run on
-    TRACE_CANCEL,   // the server asks to stop gracefully: after_script still runs
-    TRACE_ABORT,    // the server no longer wants this job: stop at once
+    TRACE_GO,     // run on
+    TRACE_CANCEL, // the server asks to stop gracefully: after_script still runs
+    TRACE_ABORT,  // the server no longer wants this job: stop at once
 };
 
 struct trace_opts {

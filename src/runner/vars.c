@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Expansion of variables. Depth first with a mark per variable, so that chains of any order resolve
-// and cycles end; the total length is bounded by the ceiling on one value. Owned by one job's thread.
+// and cycles end; the total length is bounded by the ceiling on one value. Owned by one job's
+// thread.
 #include "runner/vars.h"
 
 #include "base/buf.h"

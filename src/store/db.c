@@ -10,10 +10,16 @@
 extern struct db_stmt *const __start_store_stmts[];
 extern struct db_stmt *const __stop_store_stmts[];
 
+// The two names are the linker's: the ends of one array, which C takes for two.
+static size_t count(void)
+{
+    return ((uintptr_t)__stop_store_stmts - (uintptr_t)__start_store_stmts) /
+           sizeof(__start_store_stmts[0]);
+}
+
 static void number_stmts(void)
 {
-    size_t n = (size_t)(__stop_store_stmts - __start_store_stmts);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < count(); i++)
         __start_store_stmts[i]->index = (int)i;
 }
 
@@ -23,7 +29,7 @@ size_t db_stmts(struct db_stmt *const **ret)
     pthread_once(&once, number_stmts);
     if (ret)
         *ret = __start_store_stmts;
-    return (size_t)(__stop_store_stmts - __start_store_stmts);
+    return count();
 }
 
 // A statement that the data refused leaves the transaction usable; one that the disk refused does

@@ -40,12 +40,15 @@ STORE_STMT(JOBS_PIPELINE, JOB_COLUMNS "WHERE j.pipeline_id = $1 AND ($2 = 1 OR j
 
 #define STATES      "($3 = '' OR $3 LIKE '%,' || j.status || ',%') AND ($4 = 1 OR j.retried = 0) "
 #define BY_PIPELINE "WHERE j.pipeline_id = $2 AND ($1 = 0 OR j.project_id = $1) AND " STATES
-#define BY_PROJECT  "WHERE ($1 = 0 OR j.project_id = $1) AND $2 = 0 AND " STATES
+#define BY_PROJECT  "WHERE j.project_id = $1 AND " STATES
+#define BY_NOTHING  "WHERE " STATES
 #define LIMITS      "ORDER BY j.id DESC LIMIT $5 OFFSET $6"
 STORE_STMT(JOBS_BY_PIPELINE, JOB_COLUMNS BY_PIPELINE LIMITS);
 STORE_STMT(JOBS_BY_PIPELINE_COUNT, "SELECT count(*) FROM jobs j " BY_PIPELINE);
 STORE_STMT(JOBS_BY_PROJECT, JOB_COLUMNS BY_PROJECT LIMITS);
 STORE_STMT(JOBS_BY_PROJECT_COUNT, "SELECT count(*) FROM jobs j " BY_PROJECT);
+STORE_STMT(JOBS_ALL, JOB_COLUMNS BY_NOTHING LIMITS);
+STORE_STMT(JOBS_ALL_COUNT, "SELECT count(*) FROM jobs j " BY_NOTHING);
 STORE_STMT(JOB_LATEST_SUCCESS, JOB_COLUMNS "WHERE j.project_id = $1 AND j.ref = $2 AND j.name = $3"
                                            " AND j.status = 'success' ORDER BY j.id DESC LIMIT 1");
 
@@ -290,10 +293,16 @@ int job_list(struct tx *tx, struct arena *a, int64_t project_id, int64_t pipelin
     struct db_val limit = page_limit(page);
     const struct db_val args[] = {I(project_id), I(pipeline_id), S(status_set(statuses, set)),
                                   I(retried),    limit,          page_offset(page)};
-    TRY(many_job(tx, a, pipeline_id ? &JOBS_BY_PIPELINE : &JOBS_BY_PROJECT, args, 6, ret, ret_n,
-                 e));
-    return page_count(tx, page, *ret_n,
-                      pipeline_id ? &JOBS_BY_PIPELINE_COUNT : &JOBS_BY_PROJECT_COUNT, args, 4, e);
+    struct db_stmt *rows = &JOBS_ALL, *count = &JOBS_ALL_COUNT;
+    if (pipeline_id) {
+        rows = &JOBS_BY_PIPELINE;
+        count = &JOBS_BY_PIPELINE_COUNT;
+    } else if (project_id) {
+        rows = &JOBS_BY_PROJECT;
+        count = &JOBS_BY_PROJECT_COUNT;
+    }
+    TRY(many_job(tx, a, rows, args, 6, ret, ret_n, e));
+    return page_count(tx, page, *ret_n, count, args, 4, e);
 }
 
 int job_latest_success(struct tx *tx, struct arena *a, int64_t project_id, struct str ref,

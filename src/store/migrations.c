@@ -233,6 +233,7 @@ static const char FOUNDATION[] =
     " coverage REAL NOT NULL DEFAULT -1,"
     " UNIQUE (project_id, iid)"
     ") STRICT;"
+    "CREATE INDEX pipelines_project ON pipelines (project_id, id);"
     "CREATE INDEX pipelines_ref ON pipelines (project_id, ref, id);"
     "CREATE INDEX pipelines_sha ON pipelines (project_id, sha, id);"
     "CREATE INDEX pipelines_user ON pipelines (user_id);"

@@ -28,9 +28,15 @@ STORE_STMT(PUSH_EVENT_GET, EVENT "WHERE id = $1");
 STORE_STMT(PUSH_EVENT_NEXT, EVENT "WHERE handled_at = 0 ORDER BY id LIMIT 1");
 STORE_STMT(PUSH_EVENT_HANDLED,
            "UPDATE push_events SET handled_at = $2 WHERE id = $1 AND handled_at = 0");
-#define FILTER "WHERE ($1 = 0 OR project_id = $1) AND ($2 = 0 OR user_id = $2) "
-STORE_STMT(PUSH_EVENT_LIST, EVENT FILTER "ORDER BY id DESC LIMIT $3 OFFSET $4");
-STORE_STMT(PUSH_EVENT_COUNT, "SELECT count(*) FROM push_events " FILTER);
+#define OF_PROJECT "WHERE project_id = $1 AND ($2 = 0 OR user_id = $2) "
+#define OF_USER    "WHERE user_id = $2 "
+#define NEWEST     "ORDER BY id DESC LIMIT $3 OFFSET $4"
+STORE_STMT(PUSH_EVENTS_PROJECT, EVENT OF_PROJECT NEWEST);
+STORE_STMT(PUSH_EVENTS_PROJECT_COUNT, "SELECT count(*) FROM push_events " OF_PROJECT);
+STORE_STMT(PUSH_EVENTS_USER, EVENT OF_USER NEWEST);
+STORE_STMT(PUSH_EVENTS_USER_COUNT, "SELECT count(*) FROM push_events " OF_USER);
+STORE_STMT(PUSH_EVENTS_ALL, EVENT NEWEST);
+STORE_STMT(PUSH_EVENTS_ALL_COUNT, "SELECT count(*) FROM push_events");
 
 static void fill_intent(struct rows *r, struct arena *a, struct push_intent *p)
 {
@@ -137,8 +143,16 @@ int push_event_handled(struct tx *tx, int64_t id, int64_t now, struct err *e)
 int push_event_list(struct tx *tx, struct arena *a, int64_t project_id, int64_t user_id,
                     struct page *page, struct push_event **ret, size_t *ret_n, struct err *e)
 {
+    struct db_stmt *rows = &PUSH_EVENTS_ALL, *count = &PUSH_EVENTS_ALL_COUNT;
+    if (project_id) {
+        rows = &PUSH_EVENTS_PROJECT;
+        count = &PUSH_EVENTS_PROJECT_COUNT;
+    } else if (user_id) {
+        rows = &PUSH_EVENTS_USER;
+        count = &PUSH_EVENTS_USER_COUNT;
+    }
     struct db_val limit = page_limit(page);
-    TRY(many_push_event(tx, a, &PUSH_EVENT_LIST,
-                        ARGS(I(project_id), I(user_id), limit, page_offset(page)), ret, ret_n, e));
-    return page_count(tx, page, *ret_n, &PUSH_EVENT_COUNT, ARGS(I(project_id), I(user_id)), e);
+    const struct db_val args[] = {I(project_id), I(user_id), limit, page_offset(page)};
+    TRY(many_push_event(tx, a, rows, args, 4, ret, ret_n, e));
+    return page_count(tx, page, *ret_n, count, args, 2, e);
 }

@@ -41,12 +41,12 @@ STORE_STMT(JOB_SEEN, "UPDATE jobs SET seen_at = $2,"
                      " AND status IN ('running', 'canceling')");
 STORE_STMT(JOB_SILENT, JOB_COLUMNS "WHERE j.status IN ('running', 'canceling')"
                                    " AND (j.seen_at < $1 OR (j.acked_at = 0 AND j.started_at < $2))"
-                                   " ORDER BY j.id");
+                                   " ORDER BY j.project_id, j.id");
 STORE_STMT(JOB_OVERDUE, JOB_COLUMNS "JOIN projects p ON p.id = j.project_id"
                                     " WHERE j.status IN ('running', 'canceling')"
                                     " AND j.started_at + $1 + 1000 * (CASE WHEN j.timeout_s > 0"
                                     "  THEN j.timeout_s ELSE p.build_timeout_s END) < $2"
-                                    " ORDER BY j.id");
+                                    " ORDER BY j.project_id, j.id");
 STORE_STMT(JOB_DUE,
            "SELECT id FROM jobs WHERE status = 'scheduled' AND start_at <= $1 ORDER BY start_at");
 STORE_STMT(JOB_DUE_NEXT, "SELECT coalesce(min(start_at), 0) FROM jobs"

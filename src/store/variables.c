@@ -31,7 +31,7 @@ STORE_STMT(VARIABLE_INHERITED,
            "  ON p.namespace_id = n.id WHERE p.id = $1"
            " UNION ALL SELECT n.id, n.parent_id, up.height + 1 FROM namespaces n"
            "  JOIN up ON n.id = up.parent_id) " COLUMNS "LEFT JOIN up ON up.id = v.namespace_id"
-           " WHERE v.project_id = $1 OR up.id IS NOT NULL"
+           " WHERE v.project_id = $1 OR v.namespace_id IN (SELECT id FROM up)"
            "  OR (v.project_id IS NULL AND v.namespace_id IS NULL)"
            " ORDER BY CASE WHEN v.project_id IS NOT NULL THEN 0"
            "  ELSE coalesce(up.height, 1000) END DESC, v.id");

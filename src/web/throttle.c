@@ -53,9 +53,11 @@ void throttle_fail(struct throttle *t, struct str name, int64_t now)
 
 void throttle_clear(struct throttle *t, struct str name)
 {
+    uint64_t key = str_hash(name);
+    struct throttle_slot *set = &t->slots[key % (THROTTLE_SLOTS / THROTTLE_WAYS) * THROTTLE_WAYS];
     pthread_mutex_lock(&t->lock);
-    struct throttle_slot *s = find(t, str_hash(name), 0);
-    if (s)
-        s->until = 0;
+    for (size_t i = 0; i < THROTTLE_WAYS; i++)
+        if (set[i].key == key)
+            set[i].until = 0;
     pthread_mutex_unlock(&t->lock);
 }

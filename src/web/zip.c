@@ -109,12 +109,12 @@ static int read_directory(int fd, int64_t size, struct directory *ret, struct er
     struct buf dir = BUF_INIT(DIRECTORY_MAX);
     p = buf_reserve(&dir, length + 1);
     r = p ? read_full(fd, p, length, (int64_t)at, e) : broken(e);
-    if (r) {
+    if (r || !length) {
         buf_done(&dir);
         return r;
     }
     buf_commit(&dir, length);
-    ret->bytes = length ? buf_take(&dir) : NULL;
+    ret->bytes = buf_take(&dir);
     ret->n = length;
     return 0;
 }

@@ -212,7 +212,7 @@ def test_sources_are_fetched_and_reused(server, new_runner, tmp_path):
     git("push", "-q", server.repos / "proj.git", "main", cwd=work)
     again = server.finished(server.add_job(check, repo="proj", sha=sha2))
     assert again.state == "success" and "three" in again.text, again.text
-    assert "left-over" not in again.text and "evil" not in again.text
+    assert "\nleft-over" not in again.text and "evil" not in again.text
     # A repository that an earlier job broke does not break the next one.
     server.finished(server.add_job(["rm -rf .git/objects/pack .git/objects/??; echo x > .git/shallow"], repo="proj", sha=sha2))
     healed = server.finished(server.add_job(["cat a.txt"], repo="proj", sha=sha2))
@@ -453,7 +453,7 @@ def test_a_disk_filler_is_stopped(server, new_runner):
 
 def test_output_without_end_is_cut(server, new_runner):
     new_runner("--log-limit", "100K")
-    job = server.finished(server.add_job(["yes abcdefghij | head -c 2000000", "echo done"]))
+    job = server.finished(server.add_job(["yes abcdefghij | head -c 2000000 || true", "echo done"]))
     assert job.state == "success" and len(job.trace) < 130 * 1024 and "the rest is dropped" in job.text
 
 
@@ -461,7 +461,7 @@ def test_kill_9_of_the_runner_leaves_nothing(server, new_runner):
     r = new_runner("--concurrent", "1")
     job = server.add_job(["echo started", "(setsid sleep 67.31 &)", "sleep 67.31"])
     server.wait(lambda: "\nstarted" in job.text)
-    wait_until(lambda: len(marked("67.31")) >= 3)
+    wait_until(lambda: len(marked("67.31")) >= 2)
     r.kill()
     wait_until(lambda: not marked("67.31"), 5, "the job's processes to end")
     assert str(r.builds) not in pathlib.Path("/proc/mounts").read_text()

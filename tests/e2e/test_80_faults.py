@@ -43,7 +43,7 @@ def test_roles_killed_under_load(own_platform, tmp_path, kills):
         while not over.is_set():
             count += 1
             sha = commit_files(work, {"count": str(count)}, f"commit {count}")
-            done = git("push", "-q", p.repo_url("root/storm"), "HEAD:main", cwd=work, check=False)
+            done = git("push", "-q", p.repo_url("root/storm"), f"HEAD:refs/heads/b{count}", cwd=work, check=False)
             if done.returncode == 0:
                 accepted.append(sha)
 
@@ -199,13 +199,17 @@ def test_a_client_of_one_byte_a_second_does_not_stay_for_ever(platform):
     assert time.monotonic() - began < 75
 
 
-@pytest.mark.parametrize("name,text", [
-    ("huge", "job:\n  script:\n" + "    - echo a line of the file\n" * 400_000),
-    ("deep", "a: " + "[" * 20_000 + "]" * 20_000 + "\n"),
-    ("bomb", "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" +
-     "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 12)) + "job: {script: [echo]}\n"),
-])
-def test_hostile_pipeline_files(platform, tmp_path, name, text):
+HOSTILE = {
+    "huge": lambda: "job:\n  script:\n" + "    - echo a line of the file\n" * 400_000,
+    "deep": lambda: "a: " + "[" * 20_000 + "]" * 20_000 + "\n",
+    "bomb": lambda: "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
+        f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 12)) + "job: {script: [echo]}\n",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_pipeline_files(platform, tmp_path, name):
+    text = HOSTILE[name]()
     api = Api(platform, platform.token())
     project = api.project(f"hostile-{name}")
     sha = commit_files(tmp_path / name, {".gitlab-ci.yml": text})

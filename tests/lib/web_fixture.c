@@ -10,7 +10,7 @@
 //   quit
 #include "base/clock.h"
 #include "base/json_write.h"
-#include "base/text.h"
+#include "ci/engine.h"
 #include "forge/account.h"
 #include "forge/auth.h"
 #include "forge/project.h"
@@ -658,7 +658,14 @@ int main(int argc, char **argv)
     store_on_wake(store, wake, NULL);
     forge = (struct forge){.store = store, .repo_create = git_repo_create, .password_fast = true};
     seed();
+    struct ci_engine_config engine_cfg = {.store = store,
+                                          .external_url = "http://localhost:8080",
+                                          .pages_domain = "pages.localhost:8080"};
+    ci_engine_use_git(&engine_cfg, &forge);
+    struct ci_engine *engine;
+    MUST(ci_engine_new(&engine_cfg, &engine, &err));
     struct web_ctx ctx = {.store = store,
+                          .engine = engine,
                           .forge = &forge,
                           .state_dir = argv[1],
                           .external_url = "http://localhost:8080",
@@ -684,6 +691,7 @@ int main(int argc, char **argv)
     http_server_stop(server, 2000);
     http_server_free(server);
     web_done(web);
+    ci_engine_free(engine);
     store_close(store);
     arena_done(&arena);
     return 0;

@@ -18,7 +18,8 @@
 
 struct peer {
     int fd;
-    struct buf in; // received, not yet consumed
+    struct buf in;         // received, not yet consumed
+    struct buf last, body; // what peer_until and peer_answer returned
 };
 
 static inline struct http_server *serve(http_handler handler, void *ctx,
@@ -37,7 +38,8 @@ static inline struct http_server *serve(http_handler handler, void *ctx,
 
 static inline struct peer peer_open(const struct http_server *s)
 {
-    struct peer p = {.fd = -1, .in = BUF_INIT(MIB(64))};
+    struct peer p = {
+        .fd = -1, .in = BUF_INIT(MIB(64)), .last = BUF_INIT(MIB(64)), .body = BUF_INIT(MIB(64))};
     struct err e = ERR_INIT;
     if (fd_connect_tcp("127.0.0.1", http_server_port(s), &p.fd, &e) < 0)
         fail_msg("%s", e.msg);
@@ -48,6 +50,8 @@ static inline void peer_close(struct peer *p)
 {
     fd_close(&p->fd);
     buf_done(&p->in);
+    buf_done(&p->last);
+    buf_done(&p->body);
 }
 
 static inline void peer_send(struct peer *p, struct str s)
@@ -88,17 +92,15 @@ static inline bool peer_more(struct peer *p, int patience_ms)
 // the next call on this peer).
 static inline struct str peer_until(struct peer *p, const char *text)
 {
-    static _Thread_local struct buf last;
     ptrdiff_t at;
     while ((at = str_search(buf_str(&p->in), str_of(text))) < 0)
         if (!peer_more(p, PATIENCE_MS))
             fail_msg("closed before \"%s\"; got: %s", text, p->in.p);
     size_t n = (size_t)at + strlen(text);
-    buf_done(&last);
-    last = BUF_INIT(MIB(64));
-    buf_add(&last, str_head(buf_str(&p->in), n));
+    buf_clear(&p->last);
+    buf_add(&p->last, str_head(buf_str(&p->in), n));
     buf_shift(&p->in, n);
-    return buf_str(&last);
+    return buf_str(&p->last);
 }
 
 // Reads to the end of the stream; the rest is in p->in.
@@ -112,7 +114,6 @@ static inline struct str peer_rest(struct peer *p)
 // One answer with Content-Length: returns its status, the body goes to *ret_body (until next call).
 static inline int peer_answer(struct peer *p, struct str *ret_body)
 {
-    static _Thread_local struct buf body;
     struct str head = peer_until(p, "\r\n\r\n");
     int status = 0;
     for (size_t i = 9; i < 12 && i < head.n; i++)
@@ -127,12 +128,11 @@ static inline int peer_answer(struct peer *p, struct str *ret_body)
     while (p->in.n < n)
         if (!peer_more(p, PATIENCE_MS))
             fail_msg("the body was cut at %zu of %llu", p->in.n, (unsigned long long)n);
-    buf_done(&body);
-    body = BUF_INIT(MIB(64));
-    buf_add(&body, str_head(buf_str(&p->in), n));
+    buf_clear(&p->body);
+    buf_add(&p->body, str_head(buf_str(&p->in), n));
     buf_shift(&p->in, n);
     if (ret_body)
-        *ret_body = buf_str(&body);
+        *ret_body = buf_str(&p->body);
     return status;
 }
 
