@@ -118,4 +118,4 @@ const char *api_method_name(enum api_method m);
 // -1: not a method of this API. HEAD counts as GET.
 int api_method_of(struct str name);
 const char *api_need_name(enum api_need s); // as documented, e.g. "read_api"
-const char *api_role_name(enum api_role r);  // e.g. "Developer"
+const char *api_role_name(enum api_role r); // e.g. "Developer"
