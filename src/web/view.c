@@ -18,13 +18,15 @@ void view_security(struct view *v)
     http_set(v->c, "X-Content-Type-Options", STR("nosniff"));
     http_set(v->c, "X-Frame-Options", STR("DENY"));
     http_set(v->c, "Referrer-Policy", STR("same-origin"));
-    http_set(v->c, "Cross-Origin-Opener-Policy", STR("same-origin"));
     http_set(v->c, "Content-Security-Policy",
              STR("default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
                  "connect-src 'self'; font-src 'self'; form-action 'self'; base-uri 'none'; "
                  "frame-ancestors 'none'"));
-    if (v->w->secure)
+    if (v->w->secure) {
         http_set(v->c, "Strict-Transport-Security", STR("max-age=31536000"));
+        // Over plain http browsers ignore it and complain.
+        http_set(v->c, "Cross-Origin-Opener-Policy", STR("same-origin"));
+    }
 }
 
 void view_sandbox(struct view *v)

@@ -82,7 +82,7 @@ static int read_directory(int fd, int64_t size, struct directory *ret, struct er
         found = true;
         length = u32(p + i + 12);
         at = u32(p + i + 16);
-        char end64[END64_SIZE];
+        char end64[END64_SIZE] = {0};
         bool big = length == UINT32_MAX || at == UINT32_MAX || u16(p + i + 10) == UINT16_MAX;
         if (big && i >= END64_LOCATOR && u32(p + i - END64_LOCATOR) == 0x07064b50) {
             uint64_t where = u64(p + i - END64_LOCATOR + 8);
