@@ -118,8 +118,19 @@ static const char *notice_text(struct str code)
     return NULL;
 }
 
+// A stream has begun, and at a rerun its viewer has signed out or lost access: all that can still
+// be said is that it ends.
+static bool stream_ends(struct view *v)
+{
+    if (http_begun(v->c))
+        http_abort(v->c);
+    return http_begun(v->c);
+}
+
 int view_render(struct view *v, const char *name, const char *title)
 {
+    if (stream_ends(v))
+        return 0;
     const char *notice = notice_text(view_query(v, "notice"));
     if (notice)
         val_cstr(v->root, "notice", notice);
@@ -141,6 +152,8 @@ int view_render(struct view *v, const char *name, const char *title)
 
 int view_redirect(struct view *v, const char *fmt, ...)
 {
+    if (stream_ends(v))
+        return 0;
     va_list ap;
     va_start(ap, fmt);
     struct buf to = BUF_INIT(KIB(32));

@@ -73,7 +73,8 @@ static int read_directory(int fd, int64_t size, struct directory *ret, struct er
     struct buf tail = BUF_INIT(END_SEARCH);
     size_t n = (size_t)MIN(size, (int64_t)END_SEARCH);
     char *p = buf_reserve(&tail, n);
-    int r = p ? read_full(fd, p, n, size - (int64_t)n, e) : broken(e);
+    BUG_ON(!p); // n is within the ceiling
+    int r = read_full(fd, p, n, size - (int64_t)n, e);
     uint64_t at = 0, length = 0;
     bool found = false;
     for (size_t i = n - END_SIZE + 1; !r && i-- > 0;) {
