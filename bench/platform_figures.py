@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import pathlib
+import re
 import socket
 import subprocess
 import time
@@ -85,7 +86,7 @@ def run_git(*args, cwd=None):
            "GIT_COMMITTER_EMAIL": "ada@example.org"}
     done = subprocess.run(["git", *[str(a) for a in args]], cwd=cwd, env=env, capture_output=True, text=True, timeout=120)
     if done.returncode:
-        raise Skip(f"git {args[0]}: {done.stderr.strip()[-300:]}")
+        raise Skip(f"git {args[0]}: " + re.sub(r"//[^/@]*@", "//", done.stderr.strip()[-300:]))
     return done.stdout
 
 
@@ -96,7 +97,7 @@ def guarded(figure, measure):
     except Skip as why:
         figure.note = str(why)
     except (OSError, ValueError, KeyError, subprocess.SubprocessError, http.client.HTTPException) as error:
-        figure.note = f"{type(error).__name__}: {error}"
+        figure.note = re.sub(r"//[^/@]*@", "//", f"{type(error).__name__}: {error}")
     return figure
 
 
@@ -158,8 +159,8 @@ def api_speed(platform, figure, tail):
     project = Api(platform.port, token).json("POST", "projects", {"name": "bench-api"})
     url = f"http://127.0.0.1:{platform.port}/api/v4/projects/{project['id']}"
     header = [f"PRIVATE-TOKEN: {token}"]
-    wrk(url, 1, 16, headers=header)
-    runs = [wrk(url, 3, 32, headers=header) for _ in range(3)]
+    wrk(url, 1, 8, headers=header)
+    runs = [wrk(url, 3, 8, headers=header) for _ in range(3)]
     if any(r["errors"] for r in runs):
         raise Skip("failed requests")
     figure.value = median([r["rps"] for r in runs])

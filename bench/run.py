@@ -7,8 +7,10 @@ Peers come from Debian packages and run on loopback with their own configuration
 alternate and medians are shown, because machines are noisy. A figure whose part is missing is skipped and says why.
 Exit status: 1 when a target was missed."""
 import argparse
+import os
 import pathlib
 import resource
+import signal
 import sys
 import tempfile
 import time
@@ -30,6 +32,7 @@ def main():
     slipway = pathlib.Path(args.build).resolve() / "src/cmd/slipway"
     if not slipway.exists():
         sys.exit(f"{slipway} is missing: build first (`make`)")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that whatever was started is stopped
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 20000) if hard > 0 else 20000, hard))
     found, start = [], time.monotonic()
@@ -46,7 +49,7 @@ def main():
                 f.note = str(why)
                 found.append(f)
     print_table(found)
-    print(f"({time.monotonic() - start:.0f} s)")
+    print(f"({time.monotonic() - start:.0f} s, {os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f} at the end)")
     return 1 if any(f.met() is False for f in found) else 0
 
 

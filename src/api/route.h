@@ -72,10 +72,10 @@ struct param {
 // OPT("visibility", STR, "Who may see it.", .values = "private|internal|public")
 #define OPT(name_, type_, doc_, ...)                                                               \
     {                                                                                              \
-        .name = name_, .type = TYPE_##type_, .doc = doc_ __VA_OPT__(, ) __VA_ARGS__                \
+        .name = name_, .type = TYPE_##type_, .doc = doc_, ##__VA_ARGS__                \
     }
 #define REQ(name_, type_, doc_, ...)                                                               \
-    OPT(name_, type_, doc_, .required = true __VA_OPT__(, ) __VA_ARGS__)
+    OPT(name_, type_, doc_, .required = true, ##__VA_ARGS__)
 
 struct route {
     enum api_method method;
@@ -101,7 +101,7 @@ struct route {
 #define ROUTE(method_, pattern_, handle_, scope_, role_, ...)                                      \
     {                                                                                              \
         .method = API_##method_, .pattern = "/api/v4" pattern_, .handle = handle_,                 \
-        .scope = NEED_##scope_, .role = ROLE_##role_ __VA_OPT__(, ) __VA_ARGS__                    \
+        .scope = NEED_##scope_, .role = ROLE_##role_, ##__VA_ARGS__                    \
     }
 
 struct route_table {
@@ -118,4 +118,4 @@ const char *api_method_name(enum api_method m);
 // -1: not a method of this API. HEAD counts as GET.
 int api_method_of(struct str name);
 const char *api_need_name(enum api_need s); // as documented, e.g. "read_api"
-const char *api_role_name(enum api_role r);  // e.g. "Developer"
+const char *api_role_name(enum api_role r); // e.g. "Developer"

@@ -17,8 +17,8 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
-#define PROBE_FIRST_MS 5
-#define PROBE_MOST_MS  100
+#define PROBE_FIRST_MS 2
+#define PROBE_MOST_MS  10 // a refused connect costs microseconds; waiting requests cost more
 #define SWEEP_MS       5000
 #define BUDGET_MAX     (5 * 256) // fifths of a retry: each request earns one, so 20 % may be retried
 

@@ -123,6 +123,14 @@ static void finish(struct http_call *call)
 static bool park(struct http_call *c)
 {
     c->ever_parked = true;
+    if (c->streamed) {
+        // The body is gone: the handler could not begin again.
+        c->fault = 413;
+        c->close = true;
+        c->aborted |= c->begun;
+        finish(c);
+        return true;
+    }
     if (atomic_load(&c->server->stopping)) {
         // One more run to say goodbye; a handler that insists is cut short.
         c->timed_out = true;
@@ -275,7 +283,6 @@ uint64_t *http_cursor(struct http_call *c)
 
 int http_park(struct http_call *c, int64_t deadline)
 {
-    BUG_ON(c->streamed);
     c->park_deadline = deadline;
     return HTTP_PARK;
 }
@@ -476,7 +483,7 @@ int http_read_all(struct http_call *c, struct buf *into, struct err *e)
         c->close |= !c->body_done;
         return err_set(e, E_LIMIT, "the request body is larger than %zu bytes", into->max);
     }
-    char spare[1];
+    char spare[1] = {0};
     for (;;) {
         size_t room = MIN(KIB(16), into->max - into->n), got;
         char *to = room ? buf_reserve(into, room) : spare;

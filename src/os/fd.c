@@ -101,7 +101,7 @@ int fd_read_all(int fd, struct buf *into, struct err *e)
 {
     for (;;) {
         size_t room = MIN(KIB(64), into->max - into->n);
-        char spare;
+        char spare = 0;
         char *to = room ? buf_reserve(into, room) : &spare;
         ssize_t got = read(fd, to, room ? room : 1);
         if (got < 0 && errno == EINTR)

@@ -246,7 +246,7 @@ static int gather(int *fd, struct buf *to, struct err *e)
 {
     if (*fd < 0)
         return 0;
-    char spare[1];
+    char spare[1] = {0};
     size_t room = MIN(KIB(16), to->max - to->n);
     char *p = room ? buf_reserve(to, room) : spare;
     ssize_t n = read(*fd, p, room ? room : 1);

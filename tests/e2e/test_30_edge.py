@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -28,13 +29,14 @@ class Edge:
         self.pages.mkdir(exist_ok=True)
         self.process = None
 
-    def start(self):
+    def start(self, descriptors=None):
         ready, told = os.pipe()
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 [SLIPWAY, "edge", "--listen", f"127.0.0.1:{self.port}", "--upstream", self.upstream, "--pages", self.pages,
                  "--admin", self.admin, *self.args],
-                pass_fds=[told], stdin=subprocess.DEVNULL, stderr=log, env={**os.environ, "SLIPWAY_READY_FD": str(told)})
+                pass_fds=[told], stdin=subprocess.DEVNULL, stderr=log, env={**os.environ, "SLIPWAY_READY_FD": str(told)},
+                preexec_fn=descriptors and (lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))))
         os.close(told)
         line = os.read(ready, 100)
         os.close(ready)
@@ -980,6 +982,51 @@ def test_swap_under_load_is_never_a_mixture(edge):
         t.join()
     assert not bad, bad[:3]
     assert len(seen) > 5
+
+
+def cpu_seconds(pid):
+    return sum(int(open(f"/proc/{pid}/task/{t}/schedstat").read().split()[0]) for t in os.listdir(f"/proc/{pid}/task")) / 1e9
+
+
+def test_waiting_costs_no_cpu(edge, up):
+    """Whatever a connection waits for, it is not asked again and again."""
+    up.go.clear()
+    sockets = [edge.connect() for _ in range(6)]
+    idle, ws, wait, reader, half, body = sockets
+    reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    ws.sendall(b"GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+    read_until(ws, b"welcome")
+    wait.sendall(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n" + b"GET /echo/pipelined HTTP/1.1\r\nHost: x\r\n\r\n" * 2000)
+    reader.sendall(b"GET /big/100000000 HTTP/1.1\r\nHost: x\r\n\r\n")
+    half.sendall(b"GET / HTTP/1.1\r\nHo")
+    body.sendall(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nabc")
+    wait_until(lambda: up.count("/wait") == 1, 5, "request arrived")
+    time.sleep(0.5)
+    before = cpu_seconds(edge.process.pid)
+    time.sleep(1)
+    assert cpu_seconds(edge.process.pid) - before < 0.05
+    for s in sockets:
+        s.close()
+    up.go.set()
+
+
+def test_running_out_of_descriptors_passes(tmp_path, up):
+    edge = Edge(tmp_path, up.where, "--workers", "1", "--hold", "300ms").start(descriptors=64)
+    sockets = []
+    for _ in range(120):
+        s = edge.connect()
+        s.sendall(b"GET /echo HTTP/1.1\r\nHost: x\r\n\r\n")
+        sockets.append(s)
+    time.sleep(0.3)
+    before = cpu_seconds(edge.process.pid)
+    time.sleep(0.5)
+    assert cpu_seconds(edge.process.pid) - before < 0.1
+    for s in sockets:
+        s.close()
+    wait_until(lambda: edge.get("/echo").status == 200, 10, "service again")
+    publish(edge, 1, 1, {"index.html": "x"})
+    assert page(edge, "/site/").data == b"x"
+    edge.stop()
 
 
 def test_many_connections_cost_little(edge, up):
