@@ -6,7 +6,7 @@
 
 #define MAX_JOB_NAME 255
 #define MAX_JOBS     10000
-#define READ_COST    400
+#define READ_COST    600
 
 // Keys at the top of a file that are not jobs.
 static const struct ci_key GLOBALS[] = {
