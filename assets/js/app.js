@@ -63,6 +63,13 @@ for (const snippet of document.querySelectorAll(".snippet")) {
 for (const input of document.querySelectorAll("input[readonly]"))
   input.addEventListener("focus", () => input.select());
 
+// What a form has just done is told once, not again after a reload.
+const here = new URL(location.href);
+if (here.searchParams.has("notice")) {
+  here.searchParams.delete("notice");
+  history.replaceState(history.state, "", here);
+}
+
 // On a narrow screen the current tab may be out of sight.
 const tab = document.querySelector(".tabs a[aria-current]");
 if (tab) tab.parentElement.scrollLeft = tab.offsetLeft - 24;

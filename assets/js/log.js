@@ -140,7 +140,8 @@ class LogView {
   }
 
   toEnd() {
-    window.scrollTo({ top: this.log.getBoundingClientRect().bottom + scrollY - innerHeight + 60 });
+    const below = this.log.getBoundingClientRect().bottom - innerHeight + 24;
+    if (below > 0) window.scrollBy({ top: below });
   }
 }
 

@@ -284,6 +284,13 @@ static int enter(struct api_req *r)
     }
     if (role < ROLE_GUEST || role > ROLE_OWNER)
         return 0;
+    // What is archived is only read, deleted, or taken out of the archive (PUT asks the forge).
+    bool below = in_project && str_find(str_from(pattern, sizeof("/projects/:id") - 1), '/') == 0;
+    if (!read && below && r->project.archived && role >= ROLE_GUEST &&
+        !str_ends(pattern, STR("archive")) && r->level >= (int)role) {
+        reply_forbidden(r, "the project is archived");
+        return 1;
+    }
     int level = r->level;
     enum visibility v = in_project ? r->project.visibility : r->group.visibility;
     if (read && (v == VIS_PUBLIC || (v == VIS_INTERNAL && r->who.kind == ACTOR_USER)))

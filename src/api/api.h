@@ -24,7 +24,8 @@ struct api_ctx {
     int64_t artifact_max;       // bytes of one upload; 0: 100 MiB
     int64_t trace_max;          // bytes of one trace; 0: 100 MiB
     int64_t poll_ms;            // how long a runner's request for a job is held; 0: 50,000
-    // After a branch or tag was changed here, with its push event committed; as githttp_config.pushed. May be NULL.
+    // After a branch or tag was changed here, with its push event committed; as
+    // githttp_config.pushed. May be NULL.
     void (*pushed)(void *ctx, int64_t push_event_id);
     void *pushed_ctx;
     // Extra readiness: false (and a sentence in `why`) while the server should get no traffic. May

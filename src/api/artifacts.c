@@ -23,13 +23,16 @@ struct upload {
     struct api_req *r;
     struct job job;
     struct str type, format, expire_in, file_name;
-    bool have_file;
+    bool have_file, too_large;
     struct artifact row;
 };
 
 static int body_source(void *ctx, void *to, size_t n, size_t *ret_n, struct err *e)
 {
-    return http_read_body(ctx, to, n, ret_n, e);
+    struct upload *u = ctx;
+    int rc = http_read_body(u->r->http, to, n, ret_n, e);
+    u->too_large |= rc == E_LIMIT;
+    return rc;
 }
 
 static int read_field(struct multipart *m, struct buf *into, struct err *e)
@@ -74,7 +77,8 @@ static int receive_file(struct upload *u, struct multipart *m, struct err *e)
         TRY(multipart_read(m, &piece, e));
         if (!piece.n)
             break;
-        if (w.size + (int64_t)piece.n > r->api->cfg.artifact_max)
+        u->too_large = w.size + (int64_t)piece.n > r->api->cfg.artifact_max;
+        if (u->too_large)
             return err_set(e, E_LIMIT, "the artifact is larger than %" PRId64 " bytes",
                            r->api->cfg.artifact_max);
         TRY(blob_write(&w, piece, e));
@@ -110,7 +114,7 @@ static int receive(struct upload *u, struct err *e)
     struct multipart_part part;
     bool more;
     struct api_req *r = u->r;
-    TRY(multipart_init(&m, r->a, http_header(r->http, "Content-Type"), body_source, r->http, e));
+    TRY(multipart_init(&m, r->a, http_header(r->http, "Content-Type"), body_source, u, e));
     for (;;) {
         TRY(multipart_next(&m, r->a, &part, &more, e));
         if (!more)
@@ -178,8 +182,12 @@ static int artifact_post(struct api_req *r)
         rc = record(&u, &r->e);
     if (rc < 0 && u.row.path.p)
         (void)!blob_remove(r->api->cfg.store, u.row.path, NULL);
-    if (rc == E_LIMIT && r->e.code == E_LIMIT)
+    if (u.too_large)
         return reply_message(r, 413, "413 %s", r->e.msg);
+    if (rc == E_LIMIT) { // the disk is full: the runner tries again later
+        http_set(r->http, "Retry-After", STR("5"));
+        return reply_message(r, 503, "503 %s", r->e.msg);
+    }
     if (rc == E_INVALID)
         return reply_message(r, 400, "400 %s", r->e.msg);
     REQ_TRY(r, rc, "Job");

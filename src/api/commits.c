@@ -54,6 +54,13 @@ static bool find(struct api_req *r, struct git_repo *repo, struct git_commit *re
     return false;
 }
 
+// Only counts are wanted: many lines, hardly any of their text.
+static const struct git_diff_limits STATS_LIMITS = {.max_files = 10000,
+                                                    .max_lines = 200000,
+                                                    .max_file_lines = 100000,
+                                                    .max_line_bytes = 1,
+                                                    .context = -1};
+
 static int commit_show(struct api_req *r)
 {
     _autorepo_ struct git_repo *repo = NULL;
@@ -63,7 +70,7 @@ static int commit_show(struct api_req *r)
     if (repo_open(r, &repo) < 0 || !find(r, repo, &c))
         return HTTP_DONE;
     bool stats = req_bool(r, "stats", true);
-    if (stats && git_diff_commit(repo, str_of(c.sha), NULL, r->a, &diff, &r->e) < 0)
+    if (stats && git_diff_commit(repo, str_of(c.sha), &STATS_LIMITS, r->a, &diff, &r->e) < 0)
         return reply_err(r, "Commit");
     REQ_TRY(r, req_read(r, &r->e), NULL);
     struct pipeline_filter f = {.project_id = r->project.id, .sha = str_of(c.sha), .tag = -1};
@@ -101,7 +108,8 @@ static int commit_diff(struct api_req *r)
     struct git_diff diff;
     if (repo_open(r, &repo) < 0 || !find(r, repo, &c))
         return HTTP_DONE;
-    REQ_TRY(r, git_diff_commit(repo, str_of(c.sha), NULL, r->a, &diff, &r->e), "Commit");
+    REQ_TRY(r, git_diff_commit(repo, str_of(c.sha), &REPO_DIFF_LIMITS, r->a, &diff, &r->e),
+            "Commit");
     size_t from = (size_t)(r->page.page - 1) * r->page.per_page;
     repo_write_diffs(r, reply_begin(r), &diff, from, from + r->page.per_page);
     r->page.total = (int64_t)diff.n;

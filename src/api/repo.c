@@ -14,6 +14,9 @@
 
 #define FILE_MAX MIB(10) // of a file inside JSON; raw routes give larger ones
 
+const struct git_diff_limits REPO_DIFF_LIMITS = {
+    .max_files = 1000, .max_lines = 15000, .max_file_lines = 5000, .max_line_bytes = 1000};
+
 int repo_open(struct api_req *r, struct git_repo **ret)
 {
     *ret = NULL;
@@ -317,7 +320,9 @@ static int compare_get(struct api_req *r)
     base = from;
     if (!req_bool(r, "straight", false) && log.n && !log.more && log.items[log.n - 1].nparents)
         base = log.items[log.n - 1].parents[0];
-    REQ_TRY(r, git_diff_between(repo, str_of(base), str_of(to), NULL, r->a, &diff, &r->e), "Ref");
+    REQ_TRY(r,
+            git_diff_between(repo, str_of(base), str_of(to), &REPO_DIFF_LIMITS, r->a, &diff, &r->e),
+            "Ref");
     struct json_out *j = reply_begin(r);
     json_object(j);
     json_key(j, "commit");

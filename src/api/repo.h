@@ -6,6 +6,9 @@
 #include "git/diff.h"
 #include "git/read.h"
 
+// What the text of a difference may take of a request's arena, hostile commits included.
+extern const struct git_diff_limits REPO_DIFF_LIMITS;
+
 // Opens r->project's repository when the caller may read code, and ends the read snapshot. -1:
 // answered.
 int repo_open(struct api_req *r, struct git_repo **ret) MUST_USE;

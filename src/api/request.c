@@ -80,6 +80,7 @@ int reply_empty(struct api_req *r, int status)
     return HTTP_DONE;
 }
 
+PRINTF(4, 0)
 static int reply_text(struct api_req *r, int status, const char *key, const char *fmt, va_list ap)
 {
     char text[700];

@@ -69,13 +69,16 @@ struct param {
             0                                                                                      \
         }                                                                                          \
     }
-// OPT("visibility", STR, "Who may see it.", .values = "private|internal|public")
-#define OPT(name_, type_, doc_, ...)                                                               \
+// OPT(name, type, doc, further fields...):
+// OPT("visibility", STR, "Who may see it.", .values = "private|public")
+#define OPT(name_, type_, ...)                                                                     \
     {                                                                                              \
-        .name = name_, .type = TYPE_##type_, .doc = doc_ __VA_OPT__(, ) __VA_ARGS__                \
+        .name = name_, .type = TYPE_##type_, .doc = __VA_ARGS__                                    \
     }
-#define REQ(name_, type_, doc_, ...)                                                               \
-    OPT(name_, type_, doc_, .required = true __VA_OPT__(, ) __VA_ARGS__)
+#define REQ(name_, type_, ...)                                                                     \
+    {                                                                                              \
+        .name = name_, .type = TYPE_##type_, .required = true, .doc = __VA_ARGS__                  \
+    }
 
 struct route {
     enum api_method method;
@@ -98,10 +101,11 @@ struct route {
 };
 #define API_BODY_MAX KIB(512)
 
+// ROUTE(method, path, handler, scope, role, .doc = ... and further fields)
 #define ROUTE(method_, pattern_, handle_, scope_, role_, ...)                                      \
     {                                                                                              \
         .method = API_##method_, .pattern = "/api/v4" pattern_, .handle = handle_,                 \
-        .scope = NEED_##scope_, .role = ROLE_##role_ __VA_OPT__(, ) __VA_ARGS__                    \
+        .scope = NEED_##scope_, .role = ROLE_##role_, __VA_ARGS__                                  \
     }
 
 struct route_table {
@@ -118,4 +122,4 @@ const char *api_method_name(enum api_method m);
 // -1: not a method of this API. HEAD counts as GET.
 int api_method_of(struct str name);
 const char *api_need_name(enum api_need s); // as documented, e.g. "read_api"
-const char *api_role_name(enum api_role r);  // e.g. "Developer"
+const char *api_role_name(enum api_role r); // e.g. "Developer"

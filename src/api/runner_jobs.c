@@ -123,8 +123,8 @@ static int job_request(struct api_req *r)
     if (rc == 0) {
         if (pin_commit(r, &claim) < 0) {
             struct err e = r->e;
-            (void)!ci_engine_drop_job(r->api->cfg.engine, claim.job_id, STR("runner_system_failure"),
-                                     &r->e);
+            (void)!ci_engine_drop_job(r->api->cfg.engine, claim.job_id,
+                                      STR("runner_system_failure"), &r->e);
             return reply_message(r, 500, "500 job %" PRId64 " could not be given out: %s",
                                  claim.job_id, e.msg);
         }

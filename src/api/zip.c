@@ -282,7 +282,7 @@ int zip_open(int fd, struct zip *ret, struct err *e)
         return err_errno(e, errno, "cannot read the archive");
     TRY_ZIP(find_directory(fd, (uint64_t)st.st_size, &d, e));
     if (d.count > ZIP_ENTRIES_MAX || d.size > ZIP_DIRECTORY_MAX)
-        return err_set(e, E_LIMIT, "the archive has more than %d entries", ZIP_ENTRIES_MAX);
+        return err_set(e, E_INVALID, "the archive has more than %d entries", ZIP_ENTRIES_MAX);
     if (d.count > d.size / CENTRAL_SIZE)
         return err_set(e, E_INVALID, "the archive's directory is shorter than its entries need");
     // One block: the entries, then the directory's bytes that the names point into.

@@ -27,7 +27,7 @@ struct zip {
 
 // E_INVALID with a sentence that names the entry: not a zip, damaged, encrypted, an absolute name,
 // a "..", a link or device, control bytes, a name twice, entries that overlap or lie outside.
-// E_LIMIT: too many. Entries and names live until zip_close.
+// too many entries. Entries and names live until zip_close.
 int zip_open(int fd, struct zip *ret, struct err *e) MUST_USE;
 void zip_close(struct zip *z); // frees, leaves the fd
 static inline void zip_closep(struct zip *z)

@@ -32,10 +32,10 @@ static bool plain(struct str s)
 }
 
 static void as_text(struct buf *b, enum log_level level, const char *time, const char *msg,
-                    const struct log_field *f)
+                    const struct log_field *f, size_t n)
 {
     buf_addf(b, "%s %-5s %s: %s", time, NAMES[level], the_role, msg);
-    for (; f->type != LOG_END; f++) {
+    for (const struct log_field *end = f + n; f < end; f++) {
         buf_addf(b, " %s=", f->key);
         if (f->type == LOG_INT) {
             buf_addf(b, "%" PRId64, f->num);
@@ -50,7 +50,7 @@ static void as_text(struct buf *b, enum log_level level, const char *time, const
 }
 
 static void as_json(struct buf *b, enum log_level level, const char *time, const char *msg,
-                    const struct log_field *f)
+                    const struct log_field *f, size_t n)
 {
     struct json_out j;
     json_begin(&j, b);
@@ -59,7 +59,7 @@ static void as_json(struct buf *b, enum log_level level, const char *time, const
     json_kcstr(&j, "level", NAMES[level]);
     json_kcstr(&j, "role", the_role);
     json_kcstr(&j, "msg", msg);
-    for (; f->type != LOG_END; f++) {
+    for (const struct log_field *end = f + n; f < end; f++) {
         if (f->type == LOG_INT)
             json_kint(&j, f->key, f->num);
         else
@@ -68,7 +68,7 @@ static void as_json(struct buf *b, enum log_level level, const char *time, const
     json_end_object(&j);
 }
 
-void log_line(enum log_level level, const char *msg, const struct log_field *fields)
+void log_line(enum log_level level, const char *msg, const struct log_field *fields, size_t n)
 {
     if (level < the_least)
         return;
@@ -76,9 +76,9 @@ void log_line(enum log_level level, const char *msg, const struct log_field *fie
     clock_rfc3339(clock_wall_ms(), time);
     _autobuf_ struct buf line = BUF_INIT(4000);
     if (the_json)
-        as_json(&line, level, time, msg, fields);
+        as_json(&line, level, time, msg, fields, n);
     else
-        as_text(&line, level, time, msg, fields);
+        as_text(&line, level, time, msg, fields, n);
     line.full = false;
     buf_cut(&line, line.max - 1);
     buf_addc(&line, '\n');

@@ -174,7 +174,7 @@ static int make_plan(struct making *m, struct err *e)
                              .nvars = n};
     if (m->too_large) {
         m->plan = (struct ci_plan){0};
-        ci_problems_add(m->a, &m->plan.errors, NULL, (struct yaml_pos){0, 1, 1}, NULL,
+        ci_problems_add(m->a, &m->plan.errors, NULL, (struct yaml_pos){0, 1, 1}, "",
                         "the file is larger than 2 MiB");
         return 0;
     }
@@ -405,7 +405,7 @@ int ci_engine_push(struct ci_engine *en, const struct ci_push *p, int64_t *ret_i
         // Trying again would not help: people see what went wrong instead of nothing.
         m.config_path = STR(CONFIG_FILE);
         m.plan = (struct ci_plan){0};
-        ci_problems_add(&a, &m.plan.errors, NULL, (struct yaml_pos){0, 1, 1}, NULL,
+        ci_problems_add(&a, &m.plan.errors, NULL, (struct yaml_pos){0, 1, 1}, "",
                         "the commit could not be read: %s", e ? e->msg : "");
         make = m.project.id != 0;
     }

@@ -25,6 +25,9 @@ int ci_engine_new(const struct ci_engine_config *cfg, struct ci_engine **ret, st
         en->cfg.stuck_pending_s = 86400;
     if (en->cfg.canceling_s <= 0)
         en->cfg.canceling_s = 300;
+    if (!en->cfg.restart_grace_s)
+        en->cfg.restart_grace_s = 60;
+    en->started = clock_ms();
     *ret = en;
     return 0;
 }
@@ -245,6 +248,20 @@ static bool retryable(const struct job *j)
            (j->status == CI_SUCCESS || j->status == CI_FAILED || j->status == CI_CANCELED);
 }
 
+// A new row in place of `id`. That an exit code was allowed was true of the old run only.
+static int start_again(struct tx *tx, struct arena *a, const struct job *j, enum ci_status status,
+                       int64_t user_id, int64_t now, struct job *ret, struct err *e)
+{
+    struct str text;
+    struct job_spec spec;
+    TRY(job_insert_retry(tx, a, j->id, status, user_id, now, ret, e));
+    if (!j->allow_failure || j->exit_code < 0)
+        return 0;
+    TRY(job_spec(tx, a, ret->id, &text, e));
+    TRY(spec_parse(a, text, &spec, e));
+    return spec.nallow_exit_codes ? job_set_allow_failure(tx, ret->id, false, e) : 0;
+}
+
 static int retry_row(struct tx *tx, struct arena *a, const struct job *j, int64_t user_id,
                      int64_t now, int64_t *ret_id, struct err *e)
 {
@@ -254,7 +271,7 @@ static int retry_row(struct tx *tx, struct arena *a, const struct job *j, int64_
                        j->retried ? "the job was retried already"
                                   : "the job is %s and cannot be retried",
                        ci_status_name(j->status));
-    TRY(job_insert_retry(tx, a, j->id, CI_PENDING, user_id, now, &fresh, e));
+    TRY(start_again(tx, a, j, CI_PENDING, user_id, now, &fresh, e));
     TRY(engine_reset_after(tx, a, j->pipeline_id, fresh.id, now, e));
     *ret_id = fresh.id;
     return engine_process(tx, a, j->pipeline_id, now, e);
@@ -281,7 +298,7 @@ static int retry_all(struct tx *tx, struct arena *a, const struct job *rows, siz
     struct job fresh;
     for (size_t i = 0; i < n; i++) {
         if (rows[i].status == CI_FAILED || rows[i].status == CI_CANCELED)
-            TRY(job_insert_retry(tx, a, rows[i].id, CI_CREATED, user_id, now, &fresh, e));
+            TRY(start_again(tx, a, &rows[i], CI_CREATED, user_id, now, &fresh, e));
         else if (rows[i].status == CI_SKIPPED)
             TRY(job_move(tx, rows[i].id, CI_BIT(CI_SKIPPED), CI_CREATED, 0, now, e));
     }

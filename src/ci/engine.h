@@ -32,6 +32,9 @@ struct ci_engine_config {
     int64_t stuck_running_s;   // a running job without a word from its runner; 600
     int64_t stuck_pending_s;   // a pending job that no runner took; 24 h
     int64_t canceling_s;       // a canceling job whose runner does not answer; 300
+    // So long after a start nobody counts as silent or late: the server itself was away, and
+    // runners need a moment to find it again. 60; negative: none.
+    int64_t restart_grace_s;
 };
 
 struct forge;

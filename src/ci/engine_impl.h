@@ -18,6 +18,7 @@
 struct ci_engine {
     struct ci_engine_config cfg;
     char *external_url, *pages_domain; // copies
+    int64_t started;                   // clock_ms() when the engine was made
     bool checked;                      // the sweep has looked at every unfinished pipeline once
 };
 
@@ -49,6 +50,9 @@ int engine_cancel_all(struct tx *tx, struct arena *a, int64_t pipeline_id, bool 
 int engine_finish(struct tx *tx, struct arena *a, const struct job *j, unsigned from,
                   enum ci_status to, struct str reason, int exit_code, int64_t now,
                   struct err *e) MUST_USE;
+
+// Percent that the job's coverage pattern finds last in its trace; negative: none. Reads the file.
+double engine_coverage(struct ci_engine *en, struct arena *a, const struct job *j);
 
 // ---- spec.c: the JSON kept with a job (plan.h says what is in it) ----
 

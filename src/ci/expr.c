@@ -314,11 +314,10 @@ static bool matches(struct eval *ev, struct value l, struct value r)
     if (l.kind == V_NULL || r.kind == V_NULL || r.kind == V_FALSE)
         return false;
     struct err e;
-    if (ci_pattern_check(r.text, &e)) {
+    int found = ci_pattern_try(r.text, l.text, &e);
+    if (found < 0)
         ev->why = arena_printf(ev->a, "%s", e.msg);
-        return false;
-    }
-    return ci_pattern_match(r.text, l.text);
+    return found > 0;
 }
 
 static struct value eval(struct eval *ev, const struct ci_expr *x)

@@ -30,3 +30,8 @@ bool ci_expr_true(const struct ci_expr *x, struct arena *a, ci_expr_lookup looku
 bool ci_pattern_is(struct str text);
 int ci_pattern_check(struct str pattern, struct err *e) MUST_USE;
 bool ci_pattern_match(struct str pattern, struct str subject);
+// Like both at once: 1 match, 0 none, E_INVALID.
+int ci_pattern_try(struct str pattern, struct str subject, struct err *e) MUST_USE;
+// Coverage as GitLab takes it: going back from the end of `log`, the first line where the pattern
+// matches (its first group, else all of it) something with a number in it. Negative: none.
+double ci_pattern_coverage(struct str pattern, struct str log);

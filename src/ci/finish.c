@@ -4,6 +4,9 @@
 // the end, so that none of it can be lost on its own.
 #include "base/clock.h"
 #include "ci/engine_impl.h"
+#include "store/blob.h"
+
+#include <unistd.h>
 
 static bool in_list(const int64_t *list, size_t n, int64_t v)
 {
@@ -74,6 +77,26 @@ int engine_finish(struct tx *tx, struct arena *a, const struct job *j, unsigned 
     return engine_process(tx, a, j->pipeline_id, now, e);
 }
 
+#define COVERAGE_LOG MIB(4) // the end of a trace, in which the pattern is looked for
+
+double engine_coverage(struct ci_engine *en, struct arena *a, const struct job *j)
+{
+    int fd;
+    int64_t size;
+    if (!j->coverage_regex.n ||
+        blob_open(en->cfg.store, trace_path(a, j->project_id, j->id), &fd, &size, NULL) < 0)
+        return -1;
+    size_t n = (size_t)MIN(size, (int64_t)COVERAGE_LOG), have = 0;
+    char *text = arena_alloc(a, n, 1);
+    for (ssize_t r; have < n; have += (size_t)r) {
+        r = pread(fd, text + have, n - have, (off_t)(size - (int64_t)(n - have)));
+        if (r <= 0)
+            break;
+    }
+    close(fd);
+    return ci_pattern_coverage(j->coverage_regex, str_n(text, have));
+}
+
 // A sign of life; written at most every 10 s.
 static int seen(struct ci_engine *en, const struct job *j, int64_t now, struct err *e)
 {
@@ -119,6 +142,8 @@ static int finish_reported(struct ci_engine *en, struct arena *a, int64_t job_id
     _autotx_ struct tx tx = TX_NONE;
     struct job j;
     int64_t now = clock_wall_ms();
+    TRY(read_job(en, a, job_id, &j, e));
+    double coverage = engine_coverage(en, a, &j); // before the transaction: it reads a file
     TRY(store_write(en->cfg.store, &tx, e));
     TRY(job_get(&tx, a, job_id, &j, e));
     *ret_status = j.status;
@@ -133,6 +158,8 @@ static int finish_reported(struct ci_engine *en, struct arena *a, int64_t job_id
                         ? (int)u->exit_code
                     : to == CI_SUCCESS ? 0
                                        : -1;
+    if (coverage >= 0)
+        TRY(job_set_coverage(&tx, j.id, coverage, e));
     TRY(engine_finish(&tx, a, &j, CI_SET_ON_RUNNER, to, reason_of(u->failure_reason), exit_code,
                       now, e));
     TRY(tx_commit(&tx, e));

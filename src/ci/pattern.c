@@ -75,23 +75,98 @@ int ci_pattern_check(struct str pattern, struct err *e)
     return r;
 }
 
+struct matcher {
+    pcre2_code *re;
+    pcre2_match_context *mc;
+    pcre2_match_data *md;
+};
+
+static void matcher_done(struct matcher *m)
+{
+    pcre2_match_data_free(m->md);
+    pcre2_match_context_free(m->mc);
+    pcre2_code_free(m->re);
+}
+
+static int matcher_init(struct matcher *m, struct str pattern, struct err *e)
+{
+    *m = (struct matcher){0};
+    int rc = compile(pattern, &m->re, e);
+    if (rc)
+        return rc;
+    m->mc = pcre2_match_context_create(NULL);
+    m->md = pcre2_match_data_create_from_pattern(m->re, NULL);
+    if (!m->mc || !m->md)
+        return err_set(e, E_LIMIT, "not enough memory for a pattern");
+    pcre2_set_match_limit(m->mc, MATCH_STEPS);
+    pcre2_set_depth_limit(m->mc, MATCH_STEPS);
+    pcre2_set_heap_limit(m->mc, MATCH_HEAP);
+    return 0;
+}
+
+// 1 match, 0 none (also when the limits are passed).
+static int matcher_run(struct matcher *m, struct str subject, size_t from)
+{
+    return pcre2_match(m->re, (PCRE2_SPTR)(subject.p ? subject.p : ""), subject.n, from, 0, m->md,
+                       m->mc) > 0;
+}
+
+int ci_pattern_try(struct str pattern, struct str subject, struct err *e)
+{
+    _cleanup_(matcher_done) struct matcher m;
+    int rc = matcher_init(&m, pattern, e);
+    return rc ? E_INVALID : matcher_run(&m, subject, 0);
+}
+
 bool ci_pattern_match(struct str pattern, struct str subject)
 {
-    pcre2_code *re;
-    if (compile(pattern, &re, NULL))
-        return false;
-    pcre2_match_context *mc = pcre2_match_context_create(NULL);
-    pcre2_match_data *md = pcre2_match_data_create(1, NULL);
-    bool found = false;
-    if (mc && md) {
-        pcre2_set_match_limit(mc, MATCH_STEPS);
-        pcre2_set_depth_limit(mc, MATCH_STEPS);
-        pcre2_set_heap_limit(mc, MATCH_HEAP);
-        found =
-            pcre2_match(re, (PCRE2_SPTR)(subject.p ? subject.p : ""), subject.n, 0, 0, md, mc) >= 0;
+    return ci_pattern_try(pattern, subject, NULL) > 0;
+}
+
+static double first_number(struct str s)
+{
+    size_t i = 0;
+    while (i < s.n && (s.p[i] < '0' || s.p[i] > '9'))
+        i++;
+    double v = i < s.n ? 0 : -1, unit = 0.1;
+    for (; i < s.n && s.p[i] >= '0' && s.p[i] <= '9'; i++)
+        v = v * 10 + (s.p[i] - '0');
+    if (v < 0 || i + 1 >= s.n || s.p[i] != '.')
+        return v;
+    for (i++; i < s.n && s.p[i] >= '0' && s.p[i] <= '9'; i++, unit /= 10)
+        v += (s.p[i] - '0') * unit;
+    return v;
+}
+
+// The last match in one line.
+static double line_coverage(struct matcher *m, struct str line)
+{
+    double found = -1;
+    for (size_t from = 0; from <= line.n && matcher_run(m, line, from);) {
+        const PCRE2_SIZE *at = pcre2_get_ovector_pointer(m->md);
+        bool group = pcre2_get_ovector_count(m->md) > 1 && at[2] != PCRE2_UNSET;
+        const PCRE2_SIZE *pair = group ? at + 2 : at;
+        double v = first_number(str_n(line.p + pair[0], pair[1] - pair[0]));
+        if (v >= 0)
+            found = v;
+        from = at[1] > at[0] ? at[1] : at[1] + 1;
     }
-    pcre2_match_data_free(md);
-    pcre2_match_context_free(mc);
-    pcre2_code_free(re);
     return found;
+}
+
+double ci_pattern_coverage(struct str pattern, struct str log)
+{
+    enum { MAX_LINE = 10000 };
+    _cleanup_(matcher_done) struct matcher m;
+    if (matcher_init(&m, pattern, NULL))
+        return -1;
+    while (log.n) {
+        ptrdiff_t end = str_rfind(log, '\n');
+        struct str line = str_head(str_from(log, (size_t)(end + 1)), MAX_LINE);
+        double v = line.n ? line_coverage(&m, line) : -1;
+        if (v >= 0)
+            return v;
+        log = str_head(log, (size_t)MAX(end, (ptrdiff_t)0));
+    }
+    return -1;
 }

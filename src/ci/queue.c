@@ -172,6 +172,15 @@ static int read_rows(struct reading *r, struct err *e)
     return spec_parse(r->a, spec, &r->spec, e);
 }
 
+static int root_namespace(struct reading *r, int64_t *ret, struct err *e)
+{
+    struct ns n = {.id = r->project.namespace_id, .parent_id = r->project.ns_parent_id};
+    for (int i = 0; n.parent_id && i < NAMESPACE_DEPTH_MAX; i++)
+        TRY(ns_get(r->tx, r->a, n.parent_id, &n, e));
+    *ret = n.id;
+    return 0;
+}
+
 static int read_claim(struct reading *r, struct err *e)
 {
     const struct job *j = r->job;
@@ -182,7 +191,7 @@ static int read_claim(struct reading *r, struct err *e)
     to->pipeline_id = j->pipeline_id;
     to->project_id = p->id;
     to->namespace_id = p->namespace_id;
-    to->root_namespace_id = p->ns_parent_id ? 0 : p->namespace_id;
+    TRY(root_namespace(r, &to->root_namespace_id, e));
     to->user_id = j->user_id ? j->user_id : r->pl.user_id;
     to->name = j->name;
     to->stage = j->stage;

@@ -162,8 +162,10 @@ int ci_engine_sweep(struct ci_engine *en, int64_t *ret_ms_next, struct err *e)
     if (!en->checked)
         TRY(check_pipelines(en, &a, now, e));
     en->checked = true;
-    TRY(sweep_silent(en, &a, now, e));
-    TRY(sweep_overdue(en, &a, now, e));
+    if (clock_ms() - en->started >= en->cfg.restart_grace_s * 1000) {
+        TRY(sweep_silent(en, &a, now, e));
+        TRY(sweep_overdue(en, &a, now, e));
+    }
     TRY(sweep_pending(en, &a, now, e));
     TRY(sweep_scheduled(en, &a, now, &next, e));
     if (ret_ms_next && next)

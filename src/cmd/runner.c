@@ -380,8 +380,8 @@ static int register_runner(struct setup *s, struct err *e)
 {
     struct proto *api = proto_new(&s->run.conf.proto);
     struct proto_answer r = PROTO_ANSWER_INIT;
-    int rc =
-        proto_register(api, s->registration_token, s->run.conf.name, s->tags, s->run_untagged, &r, e);
+    int rc = proto_register(api, s->registration_token, s->run.conf.name, s->tags, s->run_untagged,
+                            &r, e);
     if (rc == 0 && r.status != 201)
         rc = err_set(e, E_DENIED, "the server did not register this runner: it answered %ld",
                      r.status);

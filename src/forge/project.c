@@ -101,7 +101,7 @@ static int plan(struct forge *f, struct arena *a, const struct actor *who,
     TRY(path_check(p->path, false, e));
 
     _autotx_ struct tx tx = TX_NONE;
-    struct ns home;
+    struct ns home = {0};
     struct project taken;
     TRY(store_read(f->store, &tx, e));
     if (!p->namespace_id)
@@ -123,7 +123,7 @@ static int insert(struct forge *f, struct arena *a, const struct actor *who, str
                   struct err *e)
 {
     _autotx_ struct tx tx = TX_NONE;
-    struct ns home;
+    struct ns home = {0};
     TRY(store_write(f->store, &tx, e));
     TRY(find_home(&tx, a, who, p->namespace_id, &home, e));
     TRY(project_insert(&tx, a, p, e));
@@ -140,7 +140,7 @@ static int insert(struct forge *f, struct arena *a, const struct actor *who, str
 int project_create(struct forge *f, struct arena *a, const struct actor *who,
                    const struct project_new *n, struct project *ret, struct err *e)
 {
-    struct project p;
+    struct project p = {0};
     TRY(plan(f, a, who, n, &p, e));
     p.storage = new_storage(a);
     struct str repo = forge_repo_path(f, a, p.storage);
@@ -161,7 +161,7 @@ int project_remove(struct forge *f, struct arena *a, const struct actor *who, in
                    struct err *e)
 {
     _autotx_ struct tx tx = TX_NONE;
-    struct project p;
+    struct project p = {0};
     TRY(store_write(f->store, &tx, e));
     TRY(access_project_get(&tx, a, who, id, ACCESS_OWNER, &p, NULL, e));
     TRY(project_delete(&tx, a, id, e));
@@ -174,7 +174,7 @@ int project_change(struct forge *f, struct arena *a, const struct actor *who,
 {
     _autotx_ struct tx tx = TX_NONE;
     struct project was;
-    struct ns home;
+    struct ns home = {0};
     int level;
     TRY(check_text(p->name, p->description, e));
     if (p->build_timeout_s < 600 || p->build_timeout_s > 30 * 86400)
@@ -313,8 +313,8 @@ int group_remove(struct forge *f, struct arena *a, const struct actor *who, int6
 static int manage(struct tx *tx, struct arena *a, const struct actor *who, int64_t project_id,
                   int64_t namespace_id, int *ret_level, struct err *e)
 {
-    struct project p;
-    struct ns n;
+    struct project p = {0};
+    struct ns n = {0};
     if (project_id)
         return access_project_get(tx, a, who, project_id, ACCESS_MAINTAINER, &p, ret_level, e);
     TRY(access_ns_find(tx, a, who, arena_strf(a, "%lld", (long long)namespace_id), ACCESS_OWNER, &n,

@@ -22,7 +22,7 @@ static int walk_begin(struct git_repo *r, struct str sha, struct str not_sha, gi
         return rc;
     rc = git_revwalk_new(ret, r->lg);
     if (rc == 0)
-        rc = git_revwalk_sorting(*ret, GIT_SORT_TIME);
+        rc = git_revwalk_sorting(*ret, GIT_SORT_NONE);
     if (rc == 0)
         rc = git_revwalk_push(*ret, &oid);
     if (rc < 0)

@@ -35,13 +35,17 @@ int git_commit_open(struct git_repo *r, struct str sha, lg_commit **ret, struct 
     return rc < 0 ? git_fail(rc, e, "cannot read commit %" PRISTR, STRARG(sha)) : 0;
 }
 
+// A page shows a hundred commits at once: what a hostile one says must fit a request's arena then.
+#define MESSAGE_MAX KIB(64)
+#define PERSON_MAX  KIB(1)
+
 void git_person_fill(const git_signature *s, struct arena *a, struct git_person *ret)
 {
     *ret = (struct git_person){0};
     if (!s)
         return;
-    ret->name = arena_str(a, str_of(s->name));
-    ret->email = arena_str(a, str_of(s->email));
+    ret->name = arena_str(a, str_head(str_of(s->name), PERSON_MAX));
+    ret->email = arena_str(a, str_head(str_of(s->email), PERSON_MAX));
     // Years that no calendar function can print come from broken or hostile commits.
     int64_t t = s->when.time;
     t = MIN(MAX(t, (int64_t)-62135596800), (int64_t)253402300799);
@@ -83,7 +87,7 @@ void git_commit_fill(lg_commit *lc, struct arena *a, struct git_commit *ret)
     git_person_fill(git_commit_author(lc), a, &ret->author);
     git_person_fill(git_commit_committer(lc), a, &ret->committer);
     struct str message = str_of(git_commit_message(lc));
-    ret->message = arena_str(a, str_head(message, MIB(1)));
+    ret->message = arena_str(a, str_head(message, MESSAGE_MAX));
     split_message(ret, a);
     ret->nparents = MIN(git_commit_parentcount(lc), 1000u);
     ret->parents = ARENA_ARRAY(a, const char *, ret->nparents + 1);
@@ -149,7 +153,7 @@ static int by_short_sha(struct git_repo *r, struct str rev, git_oid *ret, struct
 int git_resolve(struct git_repo *r, struct str rev, struct arena *a, const char **ret_sha,
                 enum git_ref_kind *ret_kind, struct err *e)
 {
-    enum git_ref_kind kind_unused;
+    enum git_ref_kind kind_unused = GIT_KIND_OTHER;
     enum git_ref_kind *kind = ret_kind ? ret_kind : &kind_unused;
     if (rev.n > GIT_REF_NAME_MAX || memchr(rev.n ? rev.p : "", 0, rev.n))
         return err_set(e, E_NOTFOUND, "there is no such revision");
@@ -217,7 +221,8 @@ static void item_details(struct git_repo *r, struct arena *a, struct git_ref_ite
     git_tag *tag = NULL;
     if (it->tag_sha && git_oid_of(str_of(it->tag_sha), &oid, NULL) == 0 &&
         git_tag_lookup(&tag, r->lg, &oid) == 0) {
-        it->tag_message = arena_str(a, str_trim(str_of(git_tag_message(tag))));
+        it->tag_message =
+            arena_str(a, str_head(str_trim(str_of(git_tag_message(tag))), MESSAGE_MAX));
         git_person_fill(git_tag_tagger(tag), a, &it->tagger);
         git_tag_free(tag);
     }

@@ -27,7 +27,7 @@ const char *git_person_time(const struct git_person *p, struct arena *a) MUST_US
 struct git_commit {
     const char *sha, *tree;
     struct git_person author, committer;
-    struct str message; // whole
+    struct str message; // its first 64 KiB
     struct str title;   // first paragraph on one line
     struct str body;    // the rest, without the blank line between
     const char **parents;

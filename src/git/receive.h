@@ -8,8 +8,8 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-#define RECEIVE_MAX_COMMANDS 20000
-#define RECEIVE_MAX_HEAD     MIB(8) // bytes of all commands and options
+#define RECEIVE_MAX_COMMANDS 50000
+#define RECEIVE_MAX_HEAD     MIB(16) // bytes of all commands and options
 #define RECEIVE_MAX_OPTIONS  100
 
 struct receive_command {

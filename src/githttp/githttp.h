@@ -37,6 +37,6 @@ int githttp_handle(struct http_call *c, void *ctx);
 
 // Settles what a crash left: pushes whose git ended but whose event was not written, and events
 // that were not handled. Call once at start, before requests are taken. An orphaned git that still
-// works is waited for `max_wait_ms` at most (all together); what could not be settled is reported
-// as an error and settled in the background as soon as it can be: the server may go on.
+// works is waited for `max_wait_ms` at most (all together); what could not be settled by then is
+// logged and settled in the background as soon as it can be. An error means that the store failed.
 int githttp_reconcile(struct githttp *g, int64_t max_wait_ms, struct err *e) MUST_USE;

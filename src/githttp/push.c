@@ -5,6 +5,7 @@
 #include "githttp/push.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "git/lock.h"
 #include "git/read.h"
@@ -21,7 +22,8 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { COUNT_MAX = 1000 };
+// Counting commits costs a walk each: a push of many refs gets counts for the first ones.
+enum { COUNT_MAX = 1000, DESCRIBED_MAX = 20 };
 
 static void lock_path(const char *repo, int64_t push_id, char out[4096])
 {
@@ -155,7 +157,7 @@ static int settle(struct store *s, const char *repo, int64_t push_id, int64_t pr
     bool empty = false;
     struct str branch = STR_NONE;
     if (any && git_repo_open(repo, &r, NULL) == 0) {
-        for (size_t i = 0; i < n; i++)
+        for (size_t i = 0; i < MIN(n, (size_t)DESCRIBED_MAX); i++)
             describe(r, a, &m[i]);
         branch = settle_head(r, a, m, n);
         if (git_repo_size(repo, &size, NULL) < 0)
@@ -430,11 +432,13 @@ void settle_stop(struct githttp *g)
 
 int githttp_reconcile(struct githttp *g, int64_t max_wait_ms, struct err *e)
 {
-    int rc = settle_dead(g, 0, clock_ms() + max_wait_ms, e);
-    if (rc < 0)
+    struct err why = ERR_INIT;
+    if (settle_dead(g, 0, clock_ms() + max_wait_ms, &why) < 0) {
+        log_warn("a push cannot be settled yet; it is tried again", LOGS("reason", why.msg));
         settle_later(g);
+    }
     if (!g->cfg.pushed)
-        return rc;
+        return 0;
     // Events that were written but not handled: the callback marks each, or it comes again at the
     // next start. Without progress there is no point in asking for the same one for ever.
     int64_t last = 0;
@@ -451,7 +455,7 @@ int githttp_reconcile(struct githttp *g, int64_t max_wait_ms, struct err *e)
         }
         arena_done(&a);
         if (next == E_NOTFOUND || (next == 0 && ev.id <= last))
-            return rc;
+            return 0;
         if (next < 0)
             return next;
         last = ev.id;

@@ -362,7 +362,7 @@ int receive_post(struct githttp *g, struct http_call *c, const struct target *t)
     struct arena arena; // the head of a large push does not fit a request's arena
     arena_init(&arena, 4 * RECEIVE_MAX_HEAD);
     struct push p = {.g = g, .c = c, .t = t};
-    buf_init(&p.raw, RECEIVE_MAX_HEAD + MIB(1));
+    buf_init(&p.raw, RECEIVE_MAX_HEAD + MIB(1)); // grows with what comes
     buf_init(&p.message, KIB(16));
     receive_head_init(&p.head, &arena);
     result = serve_push(&p);

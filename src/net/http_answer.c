@@ -243,6 +243,7 @@ static bool faulted(struct http_call *c)
     call_own_answer(c, status,
                     status == 408   ? "the request body arrives too slowly"
                     : status == 400 ? "the request body is not framed as announced"
+                    : status == 413 ? "the request body is too large to wait with"
                                     : "the server is stopping",
                     false);
     if (call_flush(c->conn, SIZE_MAX) == E_IO)

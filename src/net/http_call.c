@@ -123,6 +123,14 @@ static void finish(struct http_call *call)
 static bool park(struct http_call *c)
 {
     c->ever_parked = true;
+    if (c->streamed) {
+        // The body is gone: the handler could not begin again.
+        c->fault = 413;
+        c->close = true;
+        c->aborted |= c->begun;
+        finish(c);
+        return true;
+    }
     if (atomic_load(&c->server->stopping)) {
         // One more run to say goodbye; a handler that insists is cut short.
         c->timed_out = true;
@@ -275,7 +283,6 @@ uint64_t *http_cursor(struct http_call *c)
 
 int http_park(struct http_call *c, int64_t deadline)
 {
-    BUG_ON(c->streamed);
     c->park_deadline = deadline;
     return HTTP_PARK;
 }
@@ -423,7 +430,7 @@ static int read_streamed(struct http_call *c, char *to, size_t n, size_t *ret_n,
     // Plain length and nothing buffered: from the socket into the caller's memory.
     if (c->head.body == HTTP1_BODY_LENGTH && c->piece.n == 0 && raw_bytes(c).n == 0 &&
         !c->body_done && p->left > 0) {
-        size_t got;
+        size_t got = 0;
         int rc = receive(c, to, (size_t)MIN((uint64_t)n, p->left), &got, e);
         if (rc < 0)
             return rc;
@@ -448,6 +455,8 @@ static int read_streamed(struct http_call *c, char *to, size_t n, size_t *ret_n,
 int http_read_body(struct http_call *c, void *to, size_t n, size_t *ret_n, struct err *e)
 {
     *ret_n = 0;
+    if (n == 0)
+        return 0;
     bool limited = c->body_limit >= 0;
     if (limited && c->head.body == HTTP1_BODY_LENGTH && c->head.length > (uint64_t)c->body_limit)
         return over_limit(c, e);
@@ -476,7 +485,7 @@ int http_read_all(struct http_call *c, struct buf *into, struct err *e)
         c->close |= !c->body_done;
         return err_set(e, E_LIMIT, "the request body is larger than %zu bytes", into->max);
     }
-    char spare[1];
+    char spare[1] = {0};
     for (;;) {
         size_t room = MIN(KIB(16), into->max - into->n), got;
         char *to = room ? buf_reserve(into, room) : spare;

@@ -282,9 +282,16 @@ static bool step_body(struct conn *c)
     int rc = gather(c);
     if (rc < 0)
         return true;
-    // Who waits for 100 gets it when the handler begins to read.
-    if (rc > 0 || (call->head.expect_continue && call->body_seen == 0)) {
+    if (rc > 0)
         return !dispatch(c);
+    // Who waits for 100 before a small body gets it here; for a large one the handler may say no
+    // first, and its first read sends the 100.
+    if (call->head.expect_continue && !call->continued && call->body_seen == 0) {
+        if (call->head.body != HTTP1_BODY_LENGTH || call->head.length > GATHER_MAX)
+            return !dispatch(c);
+        call->continued = true;
+        buf_adds(&c->out, "HTTP/1.1 100 Continue\r\n\r\n");
+        (void)call_flush(c, SIZE_MAX);
     }
     size_t gap = call->raw_at - call->body_end;
     if (gap) {
@@ -570,8 +577,10 @@ static void on_deadline(struct loop_timer *t)
 
 static void sweep_head(struct conn *c, int64_t now)
 {
-    if (c->in_n == 0 && c->call && now - c->since > IDLE_TRIM_MS)
+    if (c->in_n == 0 && c->call && now - c->since > IDLE_TRIM_MS) {
         trim(c);
+        c->lt->trimmed++;
+    }
     if (now < c->deadline)
         return;
     if (c->in_n == 0) {

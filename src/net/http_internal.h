@@ -40,6 +40,7 @@ enum {
 #define LINGER_BYTES MIB(4)
 #define SEND_TURN    MIB(2) // bytes that one connection may send in one loop turn
 #define IDLE_TRIM_MS 1000   // an idle connection gives its buffers back
+#define TRIM_BATCH   200    // so many of them are worth asking the allocator to do the same
 
 enum conn_phase {
     PHASE_HEAD,    // between requests, or within a head
@@ -157,6 +158,7 @@ struct loop_thread {
     atomic_size_t nconns;
     struct loop_timer tick;
     int64_t tick_ms;
+    size_t trimmed; // connections that gave their buffers back since the allocator did
     struct loop_msg stop_msg, force_msg;
     int64_t stop_at; // 0: not stopping
 };

@@ -11,6 +11,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <malloc.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
@@ -27,7 +28,7 @@
 
 const struct http_server_config HTTP_SERVER_DEFAULTS = {
     .loops = 1,
-    .workers = 16,
+    .workers = 32,
     .queue_max = 1024,
     .connections_max = 10000,
     .target_max = 8192,
@@ -36,7 +37,7 @@ const struct http_server_config HTTP_SERVER_DEFAULTS = {
     .arena_max = 64 << 20,
     .head_ms = 10000,
     .idle_ms = 75000,
-    .body_rate = 512,
+    .body_rate = 1024,
     .body_grace_ms = 10000,
     .write_stall_ms = 30000,
     .drain_max = 256 << 10,
@@ -234,6 +235,10 @@ static void on_tick(struct loop_timer *t)
     for (struct conn *c = lt->conns, *next; c; c = next) {
         next = c->next;
         conn_sweep(c, now);
+    }
+    if (lt->trimmed >= TRIM_BATCH) {
+        lt->trimmed = 0;
+        malloc_trim(0);
     }
     if (lt->conns)
         loop_timer_set(lt->loop, t, now + (lt->stop_at ? STOP_TICK_MS : lt->tick_ms));

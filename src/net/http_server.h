@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The HTTP/1.1 server: a few epoll loop threads own the connections, handlers are straight blocking
-// functions in a bounded worker pool. Idle, slow and waiting (parked) clients hold no worker.
+// functions in a bounded worker pool. Idle and waiting (parked) clients hold no worker, nor do slow
+// ones, except while a handler reads a body beyond its first 64 KiB or writes a stream.
 //
 //   struct http_server_config cfg = HTTP_SERVER_DEFAULTS;
 //   cfg.handler = my_handler;
@@ -76,7 +77,7 @@ int http_server_listen_tcp(struct http_server *s, const char *host, uint16_t por
                            struct err *e) MUST_USE;
 int http_server_listen_unix(struct http_server *s, const char *path, unsigned mode,
                             struct err *e) MUST_USE;
-// Takes over a listening socket (inherited).
+// Takes over a listening socket (inherited); on failure it stays the caller's.
 int http_server_listen_fd(struct http_server *s, int fd, struct err *e) MUST_USE;
 uint16_t http_server_port(const struct http_server *s); // of the first TCP listener; 0: none
 int http_server_start(struct http_server *s, struct err *e) MUST_USE;
@@ -136,13 +137,13 @@ struct http_server *http_call_server(struct http_call *c);
 int64_t http_content_length(const struct http_call *c);
 // Replaces body_max for this call; before reading. -1: no limit.
 void http_body_limit(struct http_call *c, int64_t max);
-// Reads up to n bytes, blocking; *ret_n == 0 is the end. E_IO: the client went away, cut the body
-// or was too slow; E_LIMIT: over the limit (answer 413); E_INVALID: broken chunks. After an error
-// the answer carries `Connection: close`; for slow clients and broken chunks the server replaces it
-// by its own 408 or 400.
+// Reads up to n (at least 1) bytes, blocking; *ret_n == 0 is the end. E_IO: the client went away,
+// cut the body or was too slow; E_LIMIT: over the limit (answer 413); E_INVALID: broken chunks.
+// After an error the answer carries `Connection: close`; for slow clients and broken chunks the
+// server replaces it by its own 408 or 400.
 int http_read_body(struct http_call *c, void *to, size_t n, size_t *ret_n, struct err *e) MUST_USE;
 // The whole body, up to the limit and the buffer's ceiling: E_LIMIT. Bodies up to 64 KiB can be
-// read again after a park; a larger body that was read forbids parking.
+// read again after a park.
 int http_read_all(struct http_call *c, struct buf *into, struct err *e) MUST_USE;
 
 // ---- the answer
@@ -180,7 +181,8 @@ bool http_begun(const struct http_call *c); // head already sent (a rerun of a s
 // At most 8 watches; a ninth is a bug. The topic is copied (at most 63 bytes).
 void http_watch(struct http_call *c, const char *topic);
 // `return http_park(c, deadline);` deadline: clock_ms() value. Before the first byte of the answer,
-// or after http_begin. Forbidden after a body of more than 64 KiB was read.
+// or after http_begin. A client that closes its side while it waits, also half of it, counts as
+// gone. A call that read more than 64 KiB of body cannot wait: it is answered 413.
 int http_park(struct http_call *c, int64_t deadline) MUST_USE;
 // This rerun comes from the deadline (or from the server's stop), not from a wake.
 bool http_timed_out(const struct http_call *c);

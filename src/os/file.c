@@ -128,14 +128,20 @@ int dir_make(const char *path, mode_t mode, struct err *e)
 
 static int remove_entry(int dirfd, const char *name, dev_t dev, int depth, struct err *e);
 
-// Opens a folder for removal, giving its owner the permissions that this takes.
+// Opens a folder for removal, giving its owner the permissions that this takes. By way of a
+// descriptor: a link that took the name meanwhile is not followed.
 static int open_for_removal(int dirfd, const char *name)
 {
     int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
     int fd = openat(dirfd, name, flags);
-    if (fd < 0 && errno == EACCES && fchmodat(dirfd, name, 0700, 0) == 0)
-        fd = openat(dirfd, name, flags);
-    return fd;
+    if (fd >= 0 || errno != EACCES)
+        return fd;
+    _autofd_ int path = openat(dirfd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    char proc[40];
+    snprintf(proc, sizeof proc, "/proc/self/fd/%d", path);
+    if (path < 0 || chmod(proc, 0700) < 0)
+        return -1;
+    return openat(dirfd, name, flags);
 }
 
 static int remove_children(int fd, dev_t dev, int depth, struct err *e)

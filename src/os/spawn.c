@@ -246,7 +246,7 @@ static int gather(int *fd, struct buf *to, struct err *e)
 {
     if (*fd < 0)
         return 0;
-    char spare[1];
+    char spare[1] = {0};
     size_t room = MIN(KIB(16), to->max - to->n);
     char *p = room ? buf_reserve(to, room) : spare;
     ssize_t n = read(*fd, p, room ? room : 1);
@@ -309,7 +309,7 @@ int spawn_run(const struct spawn_options *o, struct str input, struct buf *out, 
               int64_t deadline, int *ret_code, struct err *e)
 {
     struct spawn_options with = *o;
-    struct spawn_fd fds[SPAWN_FDS_MAX];
+    struct spawn_fd fds[SPAWN_FDS_MAX] = {{0}};
     BUG_ON(o->nfds + 3 > SPAWN_FDS_MAX);
     for (size_t i = 0; i < o->nfds; i++)
         fds[i] = o->fds[i];

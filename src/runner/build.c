@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -57,7 +58,7 @@ struct work {
     const char *tmp_dir;    // beside it: file variables; private
     const char *builds_dir; // as the job sees it
     const char *home;
-    struct buf auth; // "user:secret" of the repository
+    struct buf url, auth; // of the repository: without credentials, and "user:secret"
     struct sandbox_file *files;
     size_t nfiles;
     struct disk_watch disk;
@@ -223,8 +224,13 @@ static struct mask *make_mask(const struct job *j, struct str auth)
             mask_secret(m, j->vars[i].value);
     mask_secret(m, j->token);
     ptrdiff_t colon = str_find(auth, ':');
-    if (colon >= 0)
+    if (colon >= 0) {
         mask_secret(m, str_from(auth, (size_t)colon + 1));
+        // Git gets it in this form, by the environment.
+        _autobuf_ struct buf basic = BUF_INIT(KIB(32));
+        text_base64(&basic, auth);
+        mask_secret(m, buf_str(&basic));
+    }
     for (size_t i = 0; i < j->ndeps; i++)
         mask_secret(m, j->deps[i].token);
     mask_prefix(m, STR("glpat-"));
@@ -360,6 +366,7 @@ static enum outcome run_script(struct work *w, struct str script, struct stage *
     }
     s->argv = argv;
     enum outcome why = run_stage(w, s, ret_status);
+    s->argv = NULL;
     w->nfiles = had;
     return why;
 }
@@ -372,24 +379,27 @@ static struct str setting(struct work *w, const char *key, const char *otherwise
     return v.n ? v : str_of(otherwise);
 }
 
-static const char *const *git_environment(struct work *w, struct str url)
+// The environment in which Git reaches the job's own server with the job's own token. Nothing of it
+// is kept in the build folder.
+static const char *const *git_environment(struct work *w)
 {
     const char **more = ARENA_ARRAY(w->a, const char *, 8);
     size_t n = 0;
     more[n++] = "GIT_TERMINAL_PROMPT=0";
-    more[n++] = "GIT_ASKPASS=true";
-    if (!w->auth.n)
+    if (!w->auth.n || vars_get(&w->vars, "GIT_CONFIG_COUNT").p)
         return environment(w, more);
-    struct buf header = BUF_INIT(KIB(16));
+    struct str url = buf_str(&w->url);
+    struct buf header = BUF_INIT(KIB(32));
     buf_adds(&header, "GIT_CONFIG_VALUE_0=Authorization: Basic ");
     text_base64(&header, buf_str(&w->auth));
-    ptrdiff_t host = str_search(url, STR("://"));
-    ptrdiff_t path = str_find(str_from(url, (size_t)host + 3), '/');
-    struct str origin = path < 0 ? url : str_head(url, (size_t)(host + 3 + path));
+    size_t host = (size_t)str_search(url, STR("://")) + 3;
+    ptrdiff_t path = str_find(str_from(url, host), '/');
+    struct str origin = path < 0 ? url : str_head(url, host + (size_t)path);
     more[n++] = "GIT_CONFIG_COUNT=1";
     more[n++] =
         arena_printf(w->a, "GIT_CONFIG_KEY_0=http.%" PRISTR "/.extraHeader", STRARG(origin));
     more[n++] = arena_dup(w->a, buf_str(&header));
+    mem_wipe(header.p, header.n);
     buf_done(&header);
     return environment(w, more);
 }
@@ -411,12 +421,11 @@ static bool was_used(const struct work *w)
     return lstat(path, &st) == 0;
 }
 
-static enum outcome fetch_once(struct work *w, const struct script_sources *src, struct str url,
-                               int *ret_status)
+static enum outcome fetch_once(struct work *w, const struct script_sources *src, int *ret_status)
 {
     struct buf script = BUF_INIT(MIB(4));
     script_get_sources(&script, src);
-    struct stage s = {.envp = git_environment(w, url), .in_fd = -1, .out_fd = -1};
+    struct stage s = {.envp = git_environment(w), .in_fd = -1, .out_fd = -1};
     bool bash = w->bash;
     w->bash = false; // plain sh starts faster, and the script asks for no more
     enum outcome why = run_script(w, buf_str(&script), &s, ret_status);
@@ -434,7 +443,7 @@ static enum outcome get_sources(struct work *w)
     int status = 0;
     if (str_is(strategy, "none")) {
         trace_say(w->trace, "Skipping Git repository setup");
-    } else if (str_is(strategy, "empty") || !j->repo_url.n) {
+    } else if (str_is(strategy, "empty") || !w->url.n) {
         trace_say(w->trace, "Skipping Git repository setup and creating an empty build folder");
         why = wipe(w) ? DONE : BROKEN;
     } else if (!str_is(strategy, "fetch") && !str_is(strategy, "clone")) {
@@ -444,25 +453,13 @@ static enum outcome get_sources(struct work *w)
                   STRARG(strategy));
         status = 1;
     } else {
-        struct buf url = BUF_INIT(KIB(16)), ignored = BUF_INIT(KIB(16));
         struct str flags = setting(w, "GIT_CLEAN_FLAGS", "");
-        script_split_url(j->repo_url, &url, &ignored);
-        if (w->conf->clone_url) {
-            ptrdiff_t at = str_search(buf_str(&url), STR("://"));
-            ptrdiff_t path = str_find(str_from(buf_str(&url), (size_t)at + 3), '/');
-            struct buf other = BUF_INIT(KIB(16));
-            buf_adds(&other, w->conf->clone_url);
-            if (path >= 0)
-                buf_add(&other, str_from(buf_str(&url), (size_t)(at + 3 + path)));
-            buf_done(&url);
-            url = other;
-        }
         uint64_t depth = (uint64_t)MAX(j->depth, 0);
         struct str wanted = setting(w, "GIT_DEPTH", "");
         if (wanted.n && !str_to_u64(wanted, &depth))
             warn(w, "GIT_DEPTH is not a number and is ignored");
         struct script_sources src = {
-            .url = buf_str(&url),
+            .url = buf_str(&w->url),
             .sha = j->sha,
             .ref = j->ref,
             .refspecs = j->refspecs,
@@ -486,14 +483,12 @@ static enum outcome get_sources(struct work *w)
         else
             trace_say(w->trace, "Fetching changes...");
         if (why == DONE)
-            why = fetch_once(w, &src, buf_str(&url), &status);
+            why = fetch_once(w, &src, &status);
         if (why == DONE && status != 0 && !fresh) {
             // What a former job left may be broken in ways nobody can list.
             warn(w, "the repository kept from an earlier job could not be used: starting afresh");
-            why = wipe(w) ? fetch_once(w, &src, buf_str(&url), &status) : BROKEN;
+            why = wipe(w) ? fetch_once(w, &src, &status) : BROKEN;
         }
-        buf_done(&url);
-        buf_done(&ignored);
     }
     section(w, false, "get_sources");
     if (why == DONE && status != 0) {
@@ -519,7 +514,7 @@ static enum outcome run_step(struct work *w, const struct job_step *step, bool a
     struct buf script = BUF_INIT(MIB(32));
     bool debug = str_is(vars_get(&w->vars, "CI_DEBUG_TRACE"), "true");
     script_step(&script, step->script, step->nscript, w->bash, debug);
-    struct stage s = {.envp = environment(w, NULL),
+    struct stage s = {.envp = git_environment(w),
                       .after = after,
                       .seconds = after ? AFTER_SCRIPT_S : 0,
                       .in_fd = -1,
@@ -587,8 +582,8 @@ static bool download_one(struct work *w, const struct job_dependency *d, int fd)
     struct err e = ERR_INIT;
     for (int tries = 1;; tries++) {
         struct proto_answer r = PROTO_ANSWER_INIT;
-        int rc =
-            proto_artifact_download(w->files_proto, d->id, token, fd, w->conf->artifact_max, &r, &e);
+        int rc = proto_artifact_download(w->files_proto, d->id, token, fd, w->conf->artifact_max,
+                                         &r, &e);
         long status = rc == 0 ? r.status : 0;
         proto_answer_done(&r);
         if (status == 200)
@@ -664,8 +659,8 @@ static bool upload_one(struct work *w, const struct job_artifact *a, int fd)
     struct err e = ERR_INIT;
     for (int tries = 1; tries <= TRANSFER_TRIES && !ok; tries++) {
         struct proto_answer r = PROTO_ANSWER_INIT;
-        int rc = proto_artifact_upload(w->files_proto, w->job->id, arena_dup(w->a, w->job->token), fd,
-                                     file.p, format, type, text_of(w, a->expire_in), &r, &e);
+        int rc = proto_artifact_upload(w->files_proto, w->job->id, arena_dup(w->a, w->job->token),
+                                       fd, file.p, format, type, text_of(w, a->expire_in), &r, &e);
         long status = rc == 0 ? r.status : 0;
         proto_answer_done(&r);
         ok = status == 201;
@@ -740,6 +735,8 @@ static void upload_artifacts(struct work *w, bool success)
         enum outcome why = run_stage(w, &s, &status);
         if (why == DONE && status == PACK_NOTHING)
             trace_say(w->trace, SCRIPT_BOLD_RED "ERROR: No files to upload" SCRIPT_RESET);
+        else if (why == DONE && status == 128 + SIGXFSZ)
+            system_failure(w, "the artifacts are larger than this runner allows (--artifact-max)");
         else if (why == DONE && status != 0)
             system_failure(w, "the artifacts could not be packed");
         else if (why == DONE && !upload_one(w, a, fd))
@@ -922,14 +919,30 @@ static void run_job(struct work *w)
     vars_done(&w->vars);
 }
 
+// Replaces scheme and host of a URL by those of `base`.
+static void move_url(struct buf *url, const char *base)
+{
+    struct buf other = BUF_INIT(KIB(16));
+    struct str at = str_of(base);
+    while (at.n && at.p[at.n - 1] == '/')
+        at.n--;
+    buf_add(&other, at);
+    size_t host = (size_t)str_search(buf_str(url), STR("://")) + 3;
+    ptrdiff_t path = str_find(str_from(buf_str(url), host), '/');
+    if (path >= 0)
+        buf_add(&other, str_from(buf_str(url), host + (size_t)path));
+    buf_done(url);
+    *url = other;
+}
+
 void build_run(struct build *b, char *ret_note, size_t note_size)
 {
     struct work w = {.b = b, .conf = b->conf, .job = &b->job, .a = &b->arena};
-    struct buf plain_url = BUF_INIT(KIB(16));
     ret_note[0] = '\0';
     buf_init(&w.auth, KIB(16));
-    script_split_url(b->job.repo_url, &plain_url, &w.auth);
-    buf_done(&plain_url);
+    buf_init(&w.url, KIB(16));
+    if (script_split_url(b->job.repo_url, &w.url, &w.auth) && b->conf->clone_url)
+        move_url(&w.url, b->conf->clone_url);
     int64_t timeout = b->job.timeout_s > 0 ? b->job.timeout_s : 3600;
     w.deadline_ms = clock_ms() + timeout * 1000;
     w.trace = trace_new(&(struct trace_opts){
@@ -946,13 +959,14 @@ void build_run(struct build *b, char *ret_note, size_t note_size)
     if (w.outcome != ABORT) {
         struct verdict v = say_verdict(&w);
         struct err e = ERR_INIT;
-        if (trace_finish(w.trace, v.state, v.exit_code, v.reason, NULL, &e) < 0)
+        if (trace_finish(w.trace, v.state, v.exit_code, v.reason, &b->give_up, &e) < 0)
             snprintf(ret_note, note_size, "the result (%s) did not reach the server: %s", v.state,
                      e.msg);
     }
     trace_free(w.trace);
     proto_free(w.files_proto);
     mem_wipe(w.auth.p, w.auth.n);
+    buf_done(&w.url);
     buf_done(&w.auth);
     arena_done(&b->arena);
 }

@@ -3,8 +3,8 @@
 // artifacts out. build_run() is the whole life of a job's thread.
 #pragma once
 
-#include "runner/protocol.h"
 #include "runner/job.h"
+#include "runner/protocol.h"
 #include "runner/sandbox.h"
 
 // What all jobs of this runner share; made once, then only read.
@@ -30,6 +30,7 @@ struct build {
     const char *refusal; // when set, the job is only told this and fails
     int wake_fd;         // eventfd: look at `stop` and the trace's order
     atomic_bool stop;    // the runner ends: end the job now
+    atomic_bool give_up; // ... and do not try any longer to reach the server
     atomic_bool done;
     int done_fd; // eventfd written when done
 };

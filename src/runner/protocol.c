@@ -299,7 +299,7 @@ int proto_verify(struct proto *a, struct proto_answer *ret, struct err *e)
 }
 
 int proto_register(struct proto *a, const char *registration_token, const char *description,
-                 const char *tags, bool run_untagged, struct proto_answer *ret, struct err *e)
+                   const char *tags, bool run_untagged, struct proto_answer *ret, struct err *e)
 {
     prepare(a, "runners", 30, ret);
     struct json_out j;
@@ -334,8 +334,8 @@ int proto_request_finish(struct proto *a, int code, struct proto_answer *ret, st
     return rc;
 }
 
-int proto_job_update(struct proto *a, int64_t id, const char *job_token, const struct proto_update *u,
-                   struct proto_answer *ret, struct err *e)
+int proto_job_update(struct proto *a, int64_t id, const char *job_token,
+                     const struct proto_update *u, struct proto_answer *ret, struct err *e)
 {
     char path[64], checksum[32];
     snprintf(path, sizeof(path), "jobs/%lld", (long long)id);
@@ -366,7 +366,7 @@ int proto_job_update(struct proto *a, int64_t id, const char *job_token, const s
 }
 
 int proto_trace_patch(struct proto *a, int64_t id, const char *job_token, uint64_t offset,
-                    struct str bytes, struct proto_answer *ret, struct err *e)
+                      struct str bytes, struct proto_answer *ret, struct err *e)
 {
     BUG_ON(!bytes.n);
     char path[80];
@@ -409,8 +409,8 @@ static void add_query(struct proto *a, struct buf *to, const char *key, const ch
 }
 
 int proto_artifact_upload(struct proto *a, int64_t id, const char *job_token, int fd,
-                        const char *filename, const char *format, const char *type,
-                        const char *expire_in, struct proto_answer *ret, struct err *e)
+                          const char *filename, const char *format, const char *type,
+                          const char *expire_in, struct proto_answer *ret, struct err *e)
 {
     off_t size = lseek(fd, 0, SEEK_END);
     if (size < 0 || lseek(fd, 0, SEEK_SET) < 0)
@@ -434,8 +434,8 @@ int proto_artifact_upload(struct proto *a, int64_t id, const char *job_token, in
     return perform(a, e);
 }
 
-int proto_artifact_download(struct proto *a, int64_t id, const char *job_token, int fd, uint64_t max,
-                          struct proto_answer *ret, struct err *e)
+int proto_artifact_download(struct proto *a, int64_t id, const char *job_token, int fd,
+                            uint64_t max, struct proto_answer *ret, struct err *e)
 {
     if (ftruncate(fd, 0) < 0 || lseek(fd, 0, SEEK_SET) < 0)
         return err_errno(e, errno, "cannot empty the file for the archive");

@@ -11,6 +11,7 @@
 #include "runner/disk.h"
 
 #include <curl/curl.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -24,7 +25,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { HELD_MS = 1000, IDLE_PAUSE_MS = 3000, ERROR_PAUSE_MOST_MS = 30000 };
+enum {
+    HELD_MS = 1000,
+    IDLE_PAUSE_MS = 3000,
+    ERROR_PAUSE_MOST_MS = 30000,
+    GIVE_UP_MS = 10000, // for jobs that were ended to tell an unreachable server
+};
 
 struct slot {
     bool busy;
@@ -44,11 +50,13 @@ struct runner {
     struct proto_answer answer;
     char last_update[128];
     bool asking;
+    void *handle; // curl's, while asking
     int64_t asked_ms, ask_again_ms;
     int64_t error_pause_ms;
     bool was_unreachable;
     bool stopping, killing;
-    int64_t drain_end_ms;
+    int64_t drain_end_ms, give_up_ms;
+    uint64_t signals_seen;
     int jobs_taken;
     int fatal;
 };
@@ -126,13 +134,15 @@ static void collect_jobs(struct runner *r)
     }
 }
 
-static void stop_jobs(struct runner *r)
+static void stop_jobs(struct runner *r, bool give_up)
 {
     for (unsigned i = 0; i < r->o->concurrent; i++) {
         struct slot *s = &r->slots[i];
         if (!s->busy)
             continue;
         atomic_store(&s->build.stop, true);
+        if (give_up)
+            atomic_store(&s->build.give_up, true);
         uint64_t one = 1;
         if (write(s->build.wake_fd, &one, sizeof(one)) < 0)
             continue;
@@ -198,12 +208,10 @@ static bool may_ask(const struct runner *r)
            !(r->o->max_jobs && r->jobs_taken >= r->o->max_jobs);
 }
 
-static void *handle; // the easy handle in the multi, while asking
-
 static void ask(struct runner *r)
 {
-    handle = proto_request_start(r->proto, r->last_update, &r->answer);
-    curl_multi_add_handle(r->multi, handle);
+    r->handle = proto_request_start(r->proto, r->last_update, &r->answer);
+    curl_multi_add_handle(r->multi, r->handle);
     r->asking = true;
     r->asked_ms = clock_ms();
 }
@@ -217,7 +225,7 @@ static void look_at_answers(struct runner *r)
             continue;
         CURLcode code = m->data.result;
         struct err e = ERR_INIT;
-        curl_multi_remove_handle(r->multi, handle);
+        curl_multi_remove_handle(r->multi, r->handle);
         r->asking = false;
         int rc = proto_request_finish(r->proto, (int)code, &r->answer, &e);
         take_answer(r, rc, &e);
@@ -229,17 +237,19 @@ static void look_at_answers(struct runner *r)
 
 static void begin_stop(struct runner *r, int sig)
 {
-    int64_t drain = r->o->drain_ms;
-    if (r->stopping) {
-        // Asked twice: no more patience.
-        drain = 0;
-    }
+    // A terminal's Ctrl-C comes from the terminal and again, as SIGTERM, from the supervisor: only
+    // the same signal twice means that patience has ended.
+    uint64_t bit = (uint64_t)1 << sig;
+    int64_t drain = r->signals_seen & bit ? 0 : r->o->drain_ms;
+    if (r->stopping && drain)
+        return;
     log_info("stopping", LOGI("signal", sig), LOGI("running_jobs", r->busy),
              LOGI("drain_ms", drain));
     r->stopping = true;
+    r->signals_seen |= bit;
     r->drain_end_ms = clock_ms() + drain;
     if (r->asking) {
-        curl_multi_remove_handle(r->multi, handle);
+        curl_multi_remove_handle(r->multi, r->handle);
         r->asking = false;
     }
 }
@@ -256,8 +266,8 @@ static int wait_ms(const struct runner *r)
     int64_t now = clock_ms(), at = now + 60000;
     if (may_ask(r))
         at = MIN(at, r->ask_again_ms);
-    if (r->stopping && r->busy && !r->killing)
-        at = MIN(at, r->drain_end_ms);
+    if (r->stopping && r->busy)
+        at = MIN(at, r->killing ? r->give_up_ms : r->drain_end_ms);
     return (int)MAX(at - now, 0);
 }
 
@@ -279,7 +289,12 @@ static void loop(struct runner *r)
         if (r->stopping && r->busy && !r->killing && clock_ms() >= r->drain_end_ms) {
             log_warn("ending the jobs that still run", LOGI("running_jobs", r->busy));
             r->killing = true;
-            stop_jobs(r);
+            r->give_up_ms = clock_ms() + GIVE_UP_MS;
+            stop_jobs(r, false);
+        }
+        if (r->killing && r->busy && clock_ms() >= r->give_up_ms) {
+            stop_jobs(r, true);
+            r->give_up_ms = clock_ms() + GIVE_UP_MS;
         }
         if (r->o->max_jobs && r->jobs_taken >= r->o->max_jobs && !r->busy)
             break;
@@ -359,6 +374,40 @@ static int read_system_id(const char *builds, char *out, struct err *e)
     return 0;
 }
 
+// File variables of jobs without a sandbox lie in SLOT/PROJECT.tmp; a killed runner leaves them.
+static void sweep_slot(int builds_fd, const char *builds, const char *slot)
+{
+    int fd = openat(builds_fd, slot, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    if (!d) {
+        if (fd >= 0)
+            close(fd);
+        return;
+    }
+    for (struct dirent *it; (it = readdir(d));) {
+        if (!str_ends(str_of(it->d_name), STR(".tmp")))
+            continue;
+        struct buf path = BUF_INIT(4096);
+        struct err ignored = ERR_INIT;
+        buf_addf(&path, "%s/%s/%s", builds, slot, it->d_name);
+        if (disk_remove(path.p, &ignored) < 0)
+            log_warn(ignored.msg);
+        buf_done(&path);
+    }
+    closedir(d);
+}
+
+static void sweep(const char *builds)
+{
+    DIR *d = opendir(builds);
+    uint64_t n;
+    for (struct dirent *it; d && (it = readdir(d));)
+        if (str_to_u64(str_of(it->d_name), &n))
+            sweep_slot(dirfd(d), builds, it->d_name);
+    if (d)
+        closedir(d);
+}
+
 int runner_prepare_builds(const char *builds, char *ret_system_id, struct err *e)
 {
     if (mkdir(builds, 0711) < 0 && errno != EEXIST)
@@ -377,6 +426,8 @@ int runner_prepare_builds(const char *builds, char *ret_system_id, struct err *e
         rc = disk_remove(path.p, e); // files that a killed runner was making
         buf_done(&path);
     }
+    if (rc == 0)
+        sweep(builds);
     if (rc == 0)
         rc = make_sub(builds, ".root", 0755, e);
     if (rc == 0)

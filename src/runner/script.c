@@ -84,7 +84,8 @@ static void add_config(struct buf *to, const struct script_sources *s)
 {
     struct buf text = BUF_INIT(KIB(64));
     buf_adds(&text, "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = false\n"
-                    "\tlogallrefupdates = false\n[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n"
+                    "\tlogallrefupdates = false\n\tfsync = none\n[gc]\n\tauto = "
+                    "0\n[maintenance]\n\tauto = false\n"
                     "[init]\n\tdefaultBranch = main\n[fetch]\n\trecurseSubmodules = false\n"
                     "[remote \"origin\"]\n\turl = \"");
     for (size_t i = 0; i < s->url.n; i++) {

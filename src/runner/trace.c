@@ -16,9 +16,9 @@
 
 enum {
     PATCH_MAX = 1 << 20,
-    GAP_LEAST_MS = 100,
+    GAP_LEAST_MS = 10,
     INTERVAL_DEFAULT_MS = 3000,
-    KEEPALIVE_MOST_MS = 30000,
+    KEEPALIVE_MOST_MS = 5000, // also how late a cancel of a silent job is heard
     FINISH_TRIES = 10,
 };
 
@@ -153,7 +153,7 @@ static void adapt_gap(struct trace *t, int64_t idle_ms)
     if (idle_ms >= t->gap_ms)
         t->gap_ms = GAP_LEAST_MS;
     else
-        t->gap_ms = MIN(t->gap_ms + t->gap_ms / 4, MIN(t->interval_ms, 1000));
+        t->gap_ms = MIN(t->gap_ms + t->gap_ms / 2, MIN(t->interval_ms, 1000));
 }
 
 static void *send_loop(void *ctx)

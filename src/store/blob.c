@@ -4,6 +4,7 @@
 // Any thread may call; nothing is kept between calls.
 #include "store/blob.h"
 
+#include "base/buf.h"
 #include "base/text.h"
 #include "store/folder.h"
 
@@ -17,7 +18,6 @@
 #include <zlib.h>
 
 #define TEMP_PREFIX ".tmp-"
-#define DEPTH_MAX   64
 
 // ---- whole files ----
 
@@ -99,7 +99,7 @@ void blob_abort(struct blob_writer *w)
 
 int blob_open(struct store *s, struct str path, int *ret_fd, int64_t *ret_size, struct err *e)
 {
-    int at;
+    int at = -1;
     char name[256];
     struct stat st;
     TRY(folder_walk(store_folder_fd(s), path, false, &at, name, e));
@@ -119,81 +119,106 @@ int blob_open(struct store *s, struct str path, int *ret_fd, int64_t *ret_size, 
 
 // ---- removing ----
 
-// Calls `each` for all names in the folder but "." and ".."; takes over the descriptor.
-static int each_name(int fd,
-                     int (*each)(int fd, const char *name, bool folder, int depth, struct err *e),
-                     int depth, struct err *e)
+// A folder tree can be deeper than there are descriptors (Git allows branches of hundreds of
+// parts): what lies deeper than this is first moved next to the top.
+#define DEPTH_MAX 64
+
+struct walk {
+    int (*each)(struct walk *w, int at, const char *name, bool folder, int depth, struct err *e);
+    int top;          // the folder that holds what is removed
+    struct buf moved; // names in `top`, each with its NUL, that are to be removed next
+};
+
+static int walk_folder(struct walk *w, int at, const char *name, int depth, struct err *e)
 {
+    int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return errno == ENOENT ? 0 : err_errno(e, errno, "cannot open the folder %s", name);
     DIR *dir = fdopendir(fd);
     if (!dir) {
-        int rc = err_errno(e, errno, "cannot read a folder");
+        int rc = err_errno(e, errno, "cannot read the folder %s", name);
         close(fd);
         return rc;
     }
     int rc = 0;
-    for (struct dirent *d; rc == 0 && (errno = 0, d = readdir(dir));) {
+    for (struct dirent *d; rc == 0 && (d = readdir(dir));) {
         struct stat st;
         if (str_is(str_of(d->d_name), ".") || str_is(str_of(d->d_name), ".."))
             continue;
         if (fstatat(dirfd(dir), d->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
             continue;
-        rc = each(dirfd(dir), d->d_name, S_ISDIR(st.st_mode), depth, e);
+        rc = w->each(w, dirfd(dir), d->d_name, S_ISDIR(st.st_mode), depth, e);
     }
     closedir(dir);
     return rc;
 }
 
-static int remove_name(int at, const char *name, bool folder, int depth, struct err *e)
+static int move_up(struct walk *w, int at, const char *name, struct err *e)
 {
-    if (folder) {
-        if (depth >= DEPTH_MAX)
-            return err_set(e, E_LIMIT, "folders nest too deep to remove %s", name);
-        int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-        if (fd >= 0)
-            TRY(each_name(fd, remove_name, depth + 1, e));
-    }
+    char random[17], temp[64];
+    text_random(random, sizeof(random));
+    int n = snprintf(temp, sizeof(temp), TEMP_PREFIX "%s", random);
+    if (renameat(at, name, w->top, temp) < 0)
+        return err_errno(e, errno, "cannot move the folder %s", name);
+    buf_add(&w->moved, str_n(temp, (size_t)n + 1));
+    return buf_ok(&w->moved) ? 0 : err_set(e, E_LIMIT, "too many deep folders to remove");
+}
+
+static int remove_one(struct walk *w, int at, const char *name, bool folder, int depth,
+                      struct err *e)
+{
+    if (folder && depth >= DEPTH_MAX)
+        return move_up(w, at, name, e);
+    if (folder)
+        TRY(walk_folder(w, at, name, depth + 1, e));
     if (unlinkat(at, name, folder ? AT_REMOVEDIR : 0) < 0 && errno != ENOENT)
         return err_errno(e, errno, "cannot remove %s", name);
     return 0;
 }
 
+static int remove_tree(int at, const char *name, struct err *e)
+{
+    struct stat st;
+    struct walk w = {remove_one, at, BUF_INIT(MIB(1))};
+    if (fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return errno == ENOENT ? 0 : err_errno(e, errno, "cannot look at %s", name);
+    int rc = remove_one(&w, at, name, S_ISDIR(st.st_mode), 0, e);
+    for (size_t i = 0; rc == 0 && i < w.moved.n; i += strlen(w.moved.p + i) + 1)
+        rc = remove_one(&w, at, w.moved.p + i, true, 0, e);
+    buf_done(&w.moved);
+    return rc;
+}
+
 int blob_remove(struct store *s, struct str path, struct err *e)
 {
-    int at;
+    int at = -1;
     char name[256];
-    struct stat st;
     int rc = folder_walk(store_folder_fd(s), path, false, &at, name, e);
     if (rc == E_NOTFOUND)
         return 0;
     if (rc < 0)
         return rc;
-    if (fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
-        rc = remove_name(at, name, S_ISDIR(st.st_mode), 0, e);
+    rc = remove_tree(at, name, e);
     if (rc == 0 && fsync(at) < 0)
         rc = err_errno(e, errno, "cannot sync the folder of %s", name);
     close(at);
     return rc;
 }
 
-static int sweep_name(int at, const char *name, bool folder, int depth, struct err *e)
+static int sweep_one(struct walk *w, int at, const char *name, bool folder, int depth,
+                     struct err *e)
 {
     if (str_starts(str_of(name), STR(TEMP_PREFIX)))
-        return remove_name(at, name, folder, depth, e);
-    if (!folder || depth >= 3)
-        return 0;
-    int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    return fd < 0 ? 0 : each_name(fd, sweep_name, depth + 1, e);
+        return remove_tree(at, name, e);
+    return folder && depth < 4 ? walk_folder(w, at, name, depth + 1, e) : 0;
 }
 
 int blob_sweep(struct store *s, struct err *e)
 {
     static const char *const folders[] = {"artifacts", "traces", "pages", "secrets"};
-    for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
-        int fd =
-            openat(store_folder_fd(s), folders[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-        if (fd >= 0)
-            TRY(each_name(fd, sweep_name, 0, e));
-    }
+    struct walk w = {.each = sweep_one, .top = -1};
+    for (size_t i = 0; i < ARRAY_SIZE(folders); i++)
+        TRY(walk_folder(&w, store_folder_fd(s), folders[i], 0, e));
     return 0;
 }
 
@@ -208,8 +233,8 @@ static int trace_open(struct store *s, int64_t project_id, int64_t job_id, bool 
                       struct err *e)
 {
     char path[80], name[256];
-    int at, n = snprintf(path, sizeof(path), "traces/%lld/%lld.log", (long long)project_id,
-                         (long long)job_id);
+    int at = -1, n = snprintf(path, sizeof(path), "traces/%lld/%lld.log", (long long)project_id,
+                              (long long)job_id);
     TRY(folder_walk(store_folder_fd(s), str_n(path, (size_t)n), write, &at, name, e));
     int fd = openat(at, name, (write ? O_RDWR | O_CREAT : O_RDONLY) | O_CLOEXEC | O_NOFOLLOW, 0600);
     int rc =
@@ -245,7 +270,7 @@ static int append_locked(int fd, int64_t offset, struct str bytes, int64_t max, 
 int trace_append(struct store *s, int64_t project_id, int64_t job_id, int64_t offset,
                  struct str bytes, int64_t max, int64_t *ret_size, struct err *e)
 {
-    int fd;
+    int fd = -1;
     *ret_size = 0;
     TRY(trace_open(s, project_id, job_id, true, &fd, e));
     int rc = flock(fd, LOCK_EX) < 0 ? err_errno(e, errno, "cannot lock a trace") : 0;
@@ -257,7 +282,7 @@ int trace_append(struct store *s, int64_t project_id, int64_t job_id, int64_t of
 
 int trace_size(struct store *s, int64_t project_id, int64_t job_id, int64_t *ret, struct err *e)
 {
-    int fd;
+    int fd = -1;
     struct stat st;
     *ret = 0;
     int rc = trace_open(s, project_id, job_id, false, &fd, NULL);
@@ -278,7 +303,7 @@ int trace_crc32(struct store *s, int64_t project_id, int64_t job_id, uint32_t *r
 {
     unsigned char chunk[KIB(16)];
     uLong crc = crc32(0, NULL, 0);
-    int fd;
+    int fd = -1;
     *ret = 0;
     *ret_size = 0;
     int rc = trace_open(s, project_id, job_id, false, &fd, e);
@@ -304,7 +329,7 @@ int trace_crc32(struct store *s, int64_t project_id, int64_t job_id, uint32_t *r
 
 int trace_sync(struct store *s, int64_t project_id, int64_t job_id, struct err *e)
 {
-    int fd, at;
+    int fd = -1, at = -1;
     char path[80], name[256];
     int n = snprintf(path, sizeof(path), "traces/%lld/%lld.log", (long long)project_id,
                      (long long)job_id);
@@ -325,7 +350,7 @@ int trace_sync(struct store *s, int64_t project_id, int64_t job_id, struct err *
 
 int trace_reset(struct store *s, int64_t project_id, int64_t job_id, struct err *e)
 {
-    int fd;
+    int fd = -1;
     int rc = trace_open(s, project_id, job_id, false, &fd, e);
     if (rc == E_NOTFOUND)
         return 0;

@@ -122,7 +122,7 @@ static int write_all(int fd, struct str bytes, struct err *e)
 
 int folder_write_file(int root, struct str path, struct str bytes, bool replace, struct err *e)
 {
-    int at;
+    int at = -1;
     char name[256], temp[64], random[17];
     TRY(folder_walk(root, path, true, &at, name, e));
     text_random(random, sizeof(random));

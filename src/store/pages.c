@@ -53,7 +53,7 @@ int pages_insert(struct tx *tx, struct pages_deployment *d, struct err *e)
 int pages_activate(struct tx *tx, int64_t id, struct err *e)
 {
     _autoarena_ struct arena a;
-    struct pages_deployment d, now;
+    struct pages_deployment d = {0}, now = {0};
     arena_init(&a, KIB(64));
     TRY(one_pages_deployment(tx, &a, &PAGES_GET, ARGS(I(id)), &d, e));
     int rc = pages_active(tx, &a, d.project_id, &now, e);

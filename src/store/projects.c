@@ -153,7 +153,7 @@ AREA_READERS(project, fill, "project")
 
 int project_insert(struct tx *tx, struct arena *a, struct project *p, struct err *e)
 {
-    struct ns n;
+    struct ns n = {0};
     TRY(ns_get(tx, a, p->namespace_id, &n, e));
     p->full_path = arena_strf(a, "%" PRISTR "/%" PRISTR, STRARG(n.full_path), STRARG(p->path));
     TRY(route_free(tx, a, p->full_path, e));
@@ -216,7 +216,7 @@ int project_touch(struct tx *tx, int64_t id, int64_t now, struct err *e)
 
 int project_delete(struct tx *tx, struct arena *a, int64_t id, struct err *e)
 {
-    struct project p;
+    struct project p = {0};
     TRY(project_get(tx, a, id, &p, e));
     TRY(trash_add(tx, arena_strf(a, "repos/%" PRISTR ".git", STRARG(p.storage)), e));
     TRY(trash_add(tx, arena_strf(a, "traces/%lld", (long long)id), e));

@@ -99,7 +99,7 @@ int push_finish(struct tx *tx, int64_t push_id, struct str ref, bool moved, stru
                 int64_t commit_count, struct str commit_title, int64_t *ret_event_id, struct err *e)
 {
     _autoarena_ struct arena a;
-    struct push_intent p;
+    struct push_intent p = {0};
     arena_init(&a, MIB(16));
     TRY(one_push_intent(tx, &a, &PUSH_INTENT_GET, ARGS(I(push_id), S(ref)), &p, e));
     TRY(db_one(tx, &PUSH_INTENT_DELETE, ARGS(I(p.id)), "push", e));

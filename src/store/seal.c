@@ -57,7 +57,7 @@ int store_unseal(struct store *s, struct arena *a, struct str sealed, struct str
 
 static int key_read(int root, unsigned char key[SEAL_KEY_SIZE], struct err *e)
 {
-    int at;
+    int at = -1;
     char name[256];
     TRY(folder_walk(root, STR(KEY_PATH), false, &at, name, e));
     int fd = openat(at, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);

@@ -66,14 +66,22 @@ int64_t trash_empty(struct store *s, int max, struct err *e)
         TRY(many_piece(&tx, &a, &TRASH_LIST, ARGS(I(MIN(max, 1000))), &list, &n, e));
         TRY(tx_commit(&tx, e));
     }
-    for (size_t i = 0; i < n; i++)
-        TRY(blob_remove(s, list[i].path, e));
-    if (n == 0)
-        return 0;
+    // One that cannot be removed now must not keep the others; it stays on the list.
+    int rc = 0;
+    size_t removed = 0;
+    for (size_t i = 0; i < n; i++) {
+        int one = blob_remove(s, list[i].path, rc == 0 ? e : NULL);
+        if (one == 0)
+            list[removed++] = list[i];
+        else if (rc == 0)
+            rc = one;
+    }
+    if (removed == 0)
+        return rc;
     _autotx_ struct tx tx = TX_NONE;
     TRY(store_write(s, &tx, e));
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < removed; i++)
         TRY(db_one(&tx, &TRASH_REMOVE, ARGS(I(list[i].id)), "path", e));
     TRY(tx_commit(&tx, e));
-    return (int64_t)n;
+    return (int64_t)removed;
 }

@@ -12,5 +12,6 @@ int trash_add(struct tx *tx, struct str path, struct err *e) MUST_USE;
 int trash_pages(struct tx *tx, int64_t project_id, struct err *e) MUST_USE;
 int trash_artifacts(struct tx *tx, int64_t job_id, int64_t pipeline_id, struct err *e) MUST_USE;
 int trash_traces(struct tx *tx, int64_t job_id, int64_t pipeline_id, struct err *e) MUST_USE;
-// Removes up to `max` from the disk, then their rows. Returns how many. Not within a transaction.
+// Removes up to `max` from the disk, then their rows. Returns how many (an error only
+// when none could be removed; the others stay on the list). Not within a transaction.
 int64_t trash_empty(struct store *s, int max, struct err *e) MUST_USE;

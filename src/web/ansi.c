@@ -6,7 +6,15 @@
 
 #include "base/text.h"
 
-enum { BOLD = 1, DIM = 2, ITALIC = 4, UNDERLINE = 8, INVERSE = 16, STRIKE = 32, DURATION_WIDTH = 9 };
+enum {
+    BOLD = 1,
+    DIM = 2,
+    ITALIC = 4,
+    UNDERLINE = 8,
+    INVERSE = 16,
+    STRIKE = 32,
+    DURATION_WIDTH = 9
+};
 
 void ansi_init(struct ansi *a, enum ansi_shape shape)
 {
@@ -133,7 +141,7 @@ static size_t escape(struct ansi *a, struct str s)
         else if (c == ';' || c == ':')
             np = MIN(np + 1, ARRAY_SIZE(p) - 1);
         else
-            private = true;
+        private = true;
     }
     if (i < s.n && s.p[i] == 'm' && !private)
         sgr(a, p, np + 1);
@@ -163,7 +171,11 @@ static void span_open(const struct ansi *a, struct buf *out)
 static size_t utf8_len(struct str s)
 {
     unsigned char c = (unsigned char)s.p[0];
-    size_t n = c < 0x80 ? 1 : c >= 0xc2 && c < 0xe0 ? 2 : (c & 0xf0) == 0xe0 ? 3 : c >= 0xf0 && c < 0xf5 ? 4 : 0;
+    size_t n = c < 0x80                ? 1
+               : c >= 0xc2 && c < 0xe0 ? 2
+               : (c & 0xf0) == 0xe0    ? 3
+               : c >= 0xf0 && c < 0xf5 ? 4
+                                       : 0;
     return n && n <= s.n && str_is_utf8(str_head(s, n)) ? n : 0;
 }
 
@@ -233,7 +245,7 @@ static bool is_mark(struct str s, struct mark *ret)
         m.end = true;
     } else
         return false;
-    struct str when;
+    struct str when = STR_NONE;
     str_cut(&s, ':', &when);
     struct str name = s;
     ptrdiff_t options = str_find(s, '[');
@@ -327,7 +339,9 @@ static void section_start(struct ansi *a, const struct mark *m, struct str html,
         line_html(a, html, out);
         buf_adds(out, "</div>\n");
     } else {
-        buf_addf(out, "<details class=\"sec\" data-sec=\"%s\" data-at=\"%lld\"%s><summary class=\"l\" id=\"L%llu\">",
+        buf_addf(out,
+                 "<details class=\"sec\" data-sec=\"%s\" data-at=\"%lld\"%s><summary class=\"l\" "
+                 "id=\"L%llu\">",
                  s->name, (long long)m->when, m->collapsed ? "" : " open",
                  (unsigned long long)a->line + 1);
         line_html(a, html, out);

@@ -20,8 +20,8 @@ enum ansi_shape {
 
 struct ansi_section {
     char name[64];
-    int64_t started;     // unix seconds
-    size_t duration_at;  // where in the output its duration goes
+    int64_t started;    // unix seconds
+    size_t duration_at; // where in the output its duration goes
 };
 
 struct ansi {

@@ -5,7 +5,16 @@
 
 #include "base/text.h"
 
-enum { BOX_W = 196, BOX_H = 36, GAP_X = 64, GAP_Y = 12, TOP = 36, PAD = 8, HEAD_GAP = 16, NAME_MAX_CHARS = 22 };
+enum {
+    BOX_W = 196,
+    BOX_H = 36,
+    GAP_X = 64,
+    GAP_Y = 12,
+    TOP = 36,
+    PAD = 8,
+    HEAD_GAP = 16,
+    NAME_MAX_CHARS = 22
+};
 
 static int box_x(size_t stage)
 {
@@ -50,9 +59,11 @@ static void edge(const struct graph_job *from, size_t from_row, const struct gra
         // Across stages: run in the gap below the boxes' line, so as not to cross names.
         int mid = x1 + GAP_X / 2, lane = y2 + (y2 >= y1 ? -1 : 1) * (BOX_H / 2 + GAP_Y / 2);
         int last = x2 - GAP_X / 2;
-        buf_addf(out, "<path class=\"edge%s\" d=\"M%d %d C%d %d %d %d %d %d L%d %d C%d %d %d %d %d %d\"/>\n",
-                 state, x1, y1, mid, y1, x1 + 8, lane, mid + 16, lane, last - 16, lane, x2 - 8, lane,
-                 last, y2, x2, y2);
+        buf_addf(
+            out,
+            "<path class=\"edge%s\" d=\"M%d %d C%d %d %d %d %d %d L%d %d C%d %d %d %d %d %d\"/>\n",
+            state, x1, y1, mid, y1, x1 + 8, lane, mid + 16, lane, last - 16, lane, x2 - 8, lane,
+            last, y2, x2, y2);
         return;
     }
     int bend = (x2 - x1) / 2;
@@ -65,8 +76,9 @@ static void box(const struct graph_job *j, size_t row, struct str icon, struct b
     int x = box_x(j->stage), y = box_y(row);
     buf_adds(out, "<a href=\"");
     text_html(out, j->href);
-    buf_addf(out, "\" class=\"node s-%" PRISTR "%s\" data-job=\"%lld\" aria-label=\"", STRARG(j->status),
-             j->allow_failure && str_is(j->status, "failed") ? " allowed" : "", (long long)j->id);
+    buf_addf(out, "\" class=\"node s-%" PRISTR "%s\" data-job=\"%lld\" aria-label=\"",
+             STRARG(j->status), j->allow_failure && str_is(j->status, "failed") ? " allowed" : "",
+             (long long)j->id);
     text_html(out, j->name);
     buf_adds(out, ": ");
     text_html(out, j->status);
@@ -77,7 +89,8 @@ static void box(const struct graph_job *j, size_t row, struct str icon, struct b
     text_html(out, j->status);
     buf_addf(out, "</title><rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" rx=\"7\"/>", x, y,
              BOX_W, BOX_H);
-    buf_addf(out, "<svg class=\"i\" x=\"%d\" y=\"%d\" width=\"16\" height=\"16\" viewBox=\"0 0 16 16\">",
+    buf_addf(out,
+             "<svg class=\"i\" x=\"%d\" y=\"%d\" width=\"16\" height=\"16\" viewBox=\"0 0 16 16\">",
              x + 11, y + 10);
     buf_add(out, icon);
     buf_addf(out, "</svg><text x=\"%d\" y=\"%d\">", x + 35, y + 23);
@@ -106,8 +119,8 @@ void graph_svg(const struct str *stages, size_t nstages, const struct graph_job 
         buf_addf(out, "<text class=\"stage\" x=\"%d\" y=\"%d\">", x + 2, TOP - 12);
         short_name(stages[s], out);
         buf_adds(out, "</text>\n");
-        buf_addf(out, "<line class=\"rule\" x1=\"%d\" y1=\"%d\" x2=\"%d\" y2=\"%d\"/>\n", x, TOP - 2,
-                 x + BOX_W, TOP - 2);
+        buf_addf(out, "<line class=\"rule\" x1=\"%d\" y1=\"%d\" x2=\"%d\" y2=\"%d\"/>\n", x,
+                 TOP - 2, x + BOX_W, TOP - 2);
     }
     for (size_t i = 0; i < njobs; i++)
         for (size_t k = 0; k < jobs[i].nneeds; k++) {

@@ -9,9 +9,9 @@
 
 struct graph_job {
     struct str name;
-    struct str href;   // path of the job's page
-    struct str status; // GitLab's word: "running", ...
-    size_t stage;      // index into the stages
+    struct str href;     // path of the job's page
+    struct str status;   // GitLab's word: "running", ...
+    size_t stage;        // index into the stages
     const size_t *needs; // indexes of jobs
     size_t nneeds;
     bool allow_failure;

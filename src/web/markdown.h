@@ -4,8 +4,8 @@
 // elsewhere become links (the page would not load them).
 #pragma once
 
-#include "base/err.h"
 #include "base/buf.h"
+#include "base/err.h"
 
 // Where relative links of the document lead; each is a path that ends with '/'.
 struct markdown_base {

@@ -14,9 +14,9 @@ static int show_sign_in(struct view *v, struct str login, const char *problem)
 {
     view_need_csrf(v);
     val_str(v->root, "login", login);
-    val_str(v->root, "return_to", view_safe_path(http_method_is(v->c, "POST")
-                                                     ? view_form(v, "return_to")
-                                                     : view_query(v, "return_to")));
+    val_str(v->root, "return_to",
+            view_safe_path(http_method_is(v->c, "POST") ? view_form(v, "return_to")
+                                                        : view_query(v, "return_to")));
     if (problem)
         val_cstr(v->root, "problem", problem);
     val_bool(v->root, "bare", true);

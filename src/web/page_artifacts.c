@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Artifacts of a job: the archive as a download, its list of files, and single files out of it. What
-// a job packed is served like any upload: sandboxed, never as a page of this site.
+// Artifacts of a job: the archive as a download, its list of files, and single files out of it.
+// What a job packed is served like any upload: sandboxed, never as a page of this site.
 #include "web/page_ci.h"
 
 #include "store/artifacts.h"
@@ -70,7 +70,7 @@ static void fill_level(struct view *v, const struct zip_entry *z, size_t n, stru
     for (size_t i = 0; i < n; i++) {
         if (!str_starts(z[i].name, folder) || z[i].name.n == folder.n)
             continue;
-        struct str rest = str_from(z[i].name, folder.n), name;
+        struct str rest = str_from(z[i].name, folder.n), name = STR_NONE;
         bool is_folder = str_find(rest, '/') >= 0;
         str_cut(&rest, '/', &name);
         // Entries are sorted, so what shares a folder stands together.
@@ -99,9 +99,9 @@ int page_artifacts_browse(struct view *v)
     int r = zip_list(fd, size, LIST_MAX, v->a, &z, &n, &v->e);
     close(fd);
     if (r)
-        return r == E_INVALID ? err_set(&v->e, E_IO, "the archive of job %lld is damaged",
-                                        (long long)t.id)
-                              : r;
+        return r == E_INVALID
+                   ? err_set(&v->e, E_IO, "the archive of job %lld is damaged", (long long)t.id)
+                   : r;
     struct str path = joined_tail(v);
     struct str folder = path.n ? arena_strf(v->a, "%" PRISTR "/", STRARG(path)) : STR("");
     fill_level(v, z, n, folder);
@@ -118,12 +118,20 @@ int page_artifacts_browse(struct view *v)
 static const char *type_of(struct str path)
 {
     static const char *const TYPES[][2] = {
-        {".png", "image/png"},  {".jpg", "image/jpeg"}, {".jpeg", "image/jpeg"},
-        {".gif", "image/gif"},  {".webp", "image/webp"}, {".txt", "text/plain; charset=utf-8"},
-        {".log", "text/plain; charset=utf-8"}, {".xml", "text/plain; charset=utf-8"},
-        {".json", "text/plain; charset=utf-8"}, {".html", "text/plain; charset=utf-8"},
-        {".css", "text/plain; charset=utf-8"}, {".js", "text/plain; charset=utf-8"},
-        {".md", "text/plain; charset=utf-8"}, {".csv", "text/plain; charset=utf-8"},
+        {".png", "image/png"},
+        {".jpg", "image/jpeg"},
+        {".jpeg", "image/jpeg"},
+        {".gif", "image/gif"},
+        {".webp", "image/webp"},
+        {".txt", "text/plain; charset=utf-8"},
+        {".log", "text/plain; charset=utf-8"},
+        {".xml", "text/plain; charset=utf-8"},
+        {".json", "text/plain; charset=utf-8"},
+        {".html", "text/plain; charset=utf-8"},
+        {".css", "text/plain; charset=utf-8"},
+        {".js", "text/plain; charset=utf-8"},
+        {".md", "text/plain; charset=utf-8"},
+        {".csv", "text/plain; charset=utf-8"},
         {".yml", "text/plain; charset=utf-8"},
     };
     for (size_t i = 0; i < ARRAY_SIZE(TYPES); i++) {

@@ -115,8 +115,9 @@ static void fill_job(struct view *v, struct val *to, const struct job *j)
     bool on_runner = ci_status_in(j->status, CI_SET_ON_RUNNER);
     val_bool(to, "running", on_runner);
     bool finished = ci_status_in(j->status, CI_SET_FINISHED);
-    val_bool(to, "can_cancel", ci_status_in(j->status, CI_SET_CANCELABLE) &&
-                                   j->status != CI_MANUAL && j->status != CI_CREATED);
+    val_bool(to, "can_cancel",
+             ci_status_in(j->status, CI_SET_CANCELABLE) && j->status != CI_MANUAL &&
+                 j->status != CI_CREATED);
     val_bool(to, "can_retry", finished && j->status != CI_SKIPPED && !j->retried);
     val_bool(to, "can_play", j->status == CI_MANUAL || j->status == CI_SCHEDULED);
 }
@@ -129,7 +130,8 @@ static const char *reason_text(struct str reason)
     } REASONS[] = {
         {"script_failure", "A command of the script ended with an error. The end of the log says "
                            "which."},
-        {"runner_system_failure", "The runner itself failed, not the script. Retrying makes sense."},
+        {"runner_system_failure",
+         "The runner itself failed, not the script. Retrying makes sense."},
         {"job_execution_timeout", "The job took longer than its timeout."},
         {"stuck_or_timeout_failure", "The job stopped telling anything and was given up."},
         {"missing_dependency_failure", "Artifacts of a job that it needs are gone or expired."},
@@ -170,9 +172,12 @@ static void fill_user(struct view *v, struct tx *tx, struct val *to, int64_t id)
 static const char *source_text(struct str source)
 {
     static const char *const WORDS[][2] = {
-        {"push", "push"},           {"web", "by hand"},
-        {"api", "API"},             {"trigger", "trigger"},
-        {"schedule", "schedule"},   {"parent_pipeline", "parent pipeline"},
+        {"push", "push"},
+        {"web", "by hand"},
+        {"api", "API"},
+        {"trigger", "trigger"},
+        {"schedule", "schedule"},
+        {"parent_pipeline", "parent pipeline"},
         {"pipeline", "another project's pipeline"},
     };
     for (size_t i = 0; i < ARRAY_SIZE(WORDS); i++)
@@ -194,16 +199,17 @@ static void fill_pipeline(struct view *v, struct tx *tx, struct val *to, const s
 {
     val_int(to, "id", p->id);
     val_int(to, "iid", p->iid);
-    view_status(to, ci_status_name(p->status), false);
+    view_status(to, view_pipeline_state(tx, p), false);
     val_str(to, "ref", p->ref);
     val_bool(to, "tag", p->tag);
     val_str(to, "sha", p->sha);
     val_str(to, "short_sha", str_head(p->sha, GIT_SHORT_SHA));
     val_str(to, "commit_title", p->commit_title);
     val_str(to, "name", p->name);
-    val_str(to, "heading", p->name.n           ? p->name
-                           : p->commit_title.n ? p->commit_title
-                                               : arena_strf(v->a, "Pipeline #%lld", (long long)p->id));
+    val_str(to, "heading",
+            p->name.n           ? p->name
+            : p->commit_title.n ? p->commit_title
+                                : arena_strf(v->a, "Pipeline #%lld", (long long)p->id));
     val_cstr(to, "source", source_text(p->source));
     val_int(to, "at", p->created_at);
     int64_t ran = pipeline_ran_ms(v, p);
@@ -212,18 +218,18 @@ static void fill_pipeline(struct view *v, struct tx *tx, struct val *to, const s
     val_bool(to, "live", !ci_status_in(p->status, CI_SET_FINISHED));
     val_bool(to, "config_error", str_is(p->failure_reason, "config_error"));
     val_bool(to, "can_cancel", ci_status_in(p->status, CI_SET_CANCELABLE));
-    val_bool(to, "can_retry", (p->status == CI_FAILED || p->status == CI_CANCELED) &&
-                                  !str_is(p->failure_reason, "config_error"));
+    val_bool(to, "can_retry",
+             (p->status == CI_FAILED || p->status == CI_CANCELED) &&
+                 !str_is(p->failure_reason, "config_error"));
     fill_user(v, tx, to, p->user_id);
 }
 
 // Statuses that mean the same for a stage, worst or liveliest first.
 static enum ci_status stage_status(const struct job *jobs, size_t n, int stage, bool *warned)
 {
-    static const enum ci_status ORDER[] = {CI_RUNNING,   CI_CANCELING, CI_FAILED,
-                                           CI_PENDING,   CI_PREPARING, CI_WAITING_FOR_RESOURCE,
-                                           CI_SCHEDULED, CI_CANCELED,  CI_CREATED,
-                                           CI_SUCCESS,   CI_MANUAL,    CI_SKIPPED};
+    static const enum ci_status ORDER[] = {
+        CI_RUNNING,   CI_CANCELING, CI_FAILED,  CI_PENDING, CI_PREPARING, CI_WAITING_FOR_RESOURCE,
+        CI_SCHEDULED, CI_CANCELED,  CI_CREATED, CI_SUCCESS, CI_MANUAL,    CI_SKIPPED};
     *warned = false;
     for (size_t o = 0; o < ARRAY_SIZE(ORDER); o++)
         for (size_t i = 0; i < n; i++) {
@@ -276,7 +282,8 @@ static int pipelines_page(struct view *v)
     TRY(ci_may_see(v));
     _autotx_ struct tx tx = TX_NONE;
     TRY(store_read(v->w->ctx.store, &tx, &v->e));
-    struct pipeline_filter f = {.project_id = v->project.id, .tag = -1, .ref = view_query(v, "ref")};
+    struct pipeline_filter f = {
+        .project_id = v->project.id, .tag = -1, .ref = view_query(v, "ref")};
     struct str scope = view_query(v, "scope");
     struct val *tabs = val_list(v->root, "scopes");
     bool known = false;
@@ -397,7 +404,8 @@ static void fill_excerpt(struct view *v, struct val *row, struct str file, int64
     val_bool(row, "has_excerpt", true);
     struct val *lines = val_list(row, "excerpt");
     struct str rest = blob.data, one;
-    for (int64_t n = 1; rest.n && str_cut(&rest, '\n', &one) && n <= line + EXCERPT_LINES - 1; n++) {
+    for (int64_t n = 1; rest.n && str_cut(&rest, '\n', &one) && n <= line + EXCERPT_LINES - 1;
+         n++) {
         if (n < line - EXCERPT_LINES + 1)
             continue;
         struct val *l = val_push(lines);
@@ -424,7 +432,7 @@ static void fill_problems(struct view *v, const char *key, struct str text, stru
         if (!line.n)
             continue;
         struct val *row = val_push(list);
-        struct str tail = line, file, no, col;
+        struct str tail = line, file = STR_NONE, no = STR_NONE, col = STR_NONE;
         int64_t n = 0, c = 0;
         str_cut(&tail, ':', &file);
         str_cut(&tail, ':', &no);
@@ -545,8 +553,9 @@ static int fill_artifacts(struct view *v, struct tx *tx, const struct job *j)
             struct buf b = BUF_INIT(64);
             tmpl_duration(&b, f[i].expire_at - v->now);
             int64_t days = (f[i].expire_at - v->now) / 86400000;
-            val_str(a, "expires", days > 1 ? arena_strf(v->a, "%lld days", (long long)days)
-                                           : arena_str(v->a, buf_str(&b)));
+            val_str(a, "expires",
+                    days > 1 ? arena_strf(v->a, "%lld days", (long long)days)
+                             : arena_str(v->a, buf_str(&b)));
             buf_done(&b);
         }
     }

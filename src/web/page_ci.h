@@ -19,8 +19,8 @@ int ci_may_run(struct view *v, struct str ref, bool tag, bool *ret) MUST_USE;
 
 // ?stream of a job: its log as server-sent events.
 int ci_job_stream(struct view *v);
-// The log as a page shows it: the last LOG_SHOW_MAX bytes. Sets log (markup), log_skipped, log_size,
-// log_cursor (where a stream goes on), log_open (names of sections left open).
+// The log as a page shows it: the last LOG_SHOW_MAX bytes. Sets log (markup), log_skipped,
+// log_size, log_cursor (where a stream goes on), log_open (names of sections left open).
 int ci_fill_log(struct view *v, int64_t job_id, bool finished) MUST_USE;
 
 // The whole log as text.

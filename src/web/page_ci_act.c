@@ -53,8 +53,10 @@ int page_pipeline_create(struct view *v)
         ref = v->project.default_branch;
     TRY(ci_may_run(v, ref, tag, &ok));
     if (!ok)
-        return err_set(&v->e, E_DENIED, "'%" PRISTR "' is protected: your role does not run its "
-                                        "pipelines.", STRARG(ref));
+        return err_set(&v->e, E_DENIED,
+                       "'%" PRISTR "' is protected: your role does not run its "
+                       "pipelines.",
+                       STRARG(ref));
     int64_t id;
     TRY(ci_engine_create(v->w->ctx.engine, v->project.id, v->who.user_id, ref, STR("web"), NULL, 0,
                          &id, &v->e));

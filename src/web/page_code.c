@@ -5,14 +5,15 @@
 #include "web/view.h"
 
 #include "forge/project.h"
+#include "store/pages.h"
 #include "store/pipelines.h"
 #include "web/markdown.h"
 #include "web/source.h"
 
 enum {
-    TREE_MAX = 1000,      // entries shown of a folder
-    SHOW_MAX = 1 << 20,   // bytes of a file that are shown
-    RAW_MAX = 64 << 20,   // bytes of a file that are served
+    TREE_MAX = 1000,    // entries shown of a folder
+    SHOW_MAX = 1 << 20, // bytes of a file that are shown
+    RAW_MAX = 64 << 20, // bytes of a file that are served
     LAST_COMMITS_MAX = 2000,
     LAST_COMMITS_MS = 250,
     PER_PAGE = 40,
@@ -81,7 +82,8 @@ static void fill_commit(struct view *v, struct val *to, const struct git_commit 
     val_str(to, "email", c->author.email);
     val_int(to, "at", c->author.time_ms);
     struct str name = c->author.name;
-    val_str(to, "initial", name.n && (unsigned char)name.p[0] < 0x80 ? str_head(name, 1) : STR("?"));
+    val_str(to, "initial",
+            name.n && (unsigned char)name.p[0] < 0x80 ? str_head(name, 1) : STR("?"));
 }
 
 static void fill_pipeline_of(struct view *v, struct val *to, const char *sha)
@@ -97,7 +99,7 @@ static void fill_pipeline_of(struct view *v, struct val *to, const char *sha)
     if (pipeline_list(&tx, v->a, &f, &page, &p, &n, &none) || !n)
         return;
     struct val *ci = val_sub(to, "ci");
-    view_status(ci, ci_status_name(p[0].status), false);
+    view_status(ci, view_pipeline_state(&tx, &p[0]), false);
     val_int(ci, "id", p[0].id);
 }
 
@@ -112,7 +114,8 @@ static int fill_refs(struct view *v, const struct place *at, const char *kind)
     val_str(ref, "path", at->path);
     val_cstr(ref, "sha", at->sha);
     for (int tags = 0; tags < 2; tags++) {
-        struct git_ref_query q = {.tags = tags, .limit = REFS_MAX, .order = tags ? GIT_BY_UPDATED_DESC : GIT_BY_NAME};
+        struct git_ref_query q = {
+            .tags = tags, .limit = REFS_MAX, .order = tags ? GIT_BY_UPDATED_DESC : GIT_BY_NAME};
         struct git_ref_list refs;
         TRY(git_refs_list(v->repo, &q, v->a, &refs, &v->e));
         struct val *list = val_list(ref, tags ? "tags" : "branches");
@@ -240,9 +243,30 @@ static int fill_readme(struct view *v, const struct place *at, const struct git_
 
 static void fill_clone(struct view *v)
 {
-    val_str(v->root, "clone_url",
-            arena_strf(v->a, "%s/%" PRISTR ".git", v->w->external_url,
-                       STRARG(v->project.full_path)));
+    val_str(
+        v->root, "clone_url",
+        arena_strf(v->a, "%s/%" PRISTR ".git", v->w->external_url, STRARG(v->project.full_path)));
+}
+
+// The address of the published page, when there is one: the first part of the path is the host.
+static int fill_published(struct view *v)
+{
+    if (!v->w->pages_url)
+        return 0;
+    _autotx_ struct tx tx = TX_NONE;
+    TRY(store_read(v->w->ctx.store, &tx, &v->e));
+    struct pages_deployment d;
+    int r = pages_active(&tx, v->a, v->project.id, &d, &v->e);
+    if (r)
+        return r == E_NOTFOUND ? 0 : r;
+    struct str base = str_of(v->w->pages_url), below = v->project.full_path, root = STR_NONE;
+    size_t scheme = (size_t)str_search(base, STR("://")) + 3;
+    str_cut(&below, '/', &root);
+    val_str(v->root, "published",
+            arena_strf(v->a, "%" PRISTR "%" PRISTR ".%" PRISTR "/%" PRISTR "/",
+                       STRARG(str_head(base, scheme)), STRARG(root), STRARG(str_from(base, scheme)),
+                       STRARG(below)));
+    return 0;
 }
 
 // ---- home and folders
@@ -273,12 +297,14 @@ static int show_folder(struct view *v, const struct place *at, bool home)
     }
     val_bool(v->root, "home", home);
     if (at->path.n)
-        val_str(v->root, "up", folder_of(at->path).n ? str_head(at->path, folder_of(at->path).n - 1)
-                                                     : STR(""));
+        val_str(v->root, "up",
+                folder_of(at->path).n ? str_head(at->path, folder_of(at->path).n - 1) : STR(""));
     if (home) {
+        TRY(fill_published(v));
         size_t commits = 0;
         TRY(git_commit_count(v->repo, str_of(at->sha), 10000, &commits, &v->e));
-        val_str(v->root, "commits", commits >= 10000 ? STR("10,000+") : arena_strf(v->a, "%zu", commits));
+        val_str(v->root, "commits",
+                commits >= 10000 ? STR("10,000+") : arena_strf(v->a, "%zu", commits));
     }
     struct str title = at->path.n ? at->path : v->project.full_name;
     return view_render(v, "tree", arena_dup(v->a, title));
@@ -323,15 +349,16 @@ static int blob_page(struct view *v)
     struct git_blob blob;
     int r = git_read_blob(v->repo, str_of(at.sha), at.path, SHOW_MAX, v->a, &blob, &v->e);
     if (r == E_INVALID) {
-        struct str tree = arena_strf(v->a, "%" PRISTR "/-/tree/%" PRISTR "/%" PRISTR,
-                                     STRARG(view_project_url(v)), STRARG(encoded(v, at.ref)),
-                                     STRARG(encoded(v, at.path)));
+        struct str tree =
+            arena_strf(v->a, "%" PRISTR "/-/tree/%" PRISTR "/%" PRISTR, STRARG(view_project_url(v)),
+                       STRARG(encoded(v, at.ref)), STRARG(encoded(v, at.path)));
         return view_redirect(v, "%" PRISTR, STRARG(tree));
     }
     if (r)
-        return r == E_NOTFOUND ? err_set(&v->e, r, "There is no file '%" PRISTR "' at '%" PRISTR "'.",
-                                         STRARG(at.path), STRARG(at.ref))
-                               : r;
+        return r == E_NOTFOUND
+                   ? err_set(&v->e, r, "There is no file '%" PRISTR "' at '%" PRISTR "'.",
+                             STRARG(at.path), STRARG(at.ref))
+                   : r;
     TRY(fill_refs(v, &at, "blob"));
     fill_crumbs(v, at.path);
     val_int(v->root, "size", blob.size);
@@ -353,7 +380,8 @@ static int blob_page(struct view *v)
         size_t lines = 0;
         for (size_t i = 0; i < blob.data.n; i++)
             lines += blob.data.p[i] == '\n';
-        val_int(v->root, "lines", (int64_t)(lines + (blob.data.n && blob.data.p[blob.data.n - 1] != '\n')));
+        val_int(v->root, "lines",
+                (int64_t)(lines + (blob.data.n && blob.data.p[blob.data.n - 1] != '\n')));
         val_bool(v->root, "empty", !blob.data.n);
         if (plain) {
             source_html(blob.data, &b);
@@ -378,8 +406,8 @@ static const char *raw_type(struct str path, const struct git_blob *b)
     static const struct {
         const char *end, *type;
     } TYPES[] = {
-        {".png", "image/png"},   {".jpg", "image/jpeg"},    {".jpeg", "image/jpeg"},
-        {".gif", "image/gif"},   {".webp", "image/webp"},   {".ico", "image/x-icon"},
+        {".png", "image/png"},     {".jpg", "image/jpeg"},  {".jpeg", "image/jpeg"},
+        {".gif", "image/gif"},     {".webp", "image/webp"}, {".ico", "image/x-icon"},
         {".svg", "image/svg+xml"},
     };
     for (size_t i = 0; i < ARRAY_SIZE(TYPES); i++) {

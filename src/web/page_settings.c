@@ -279,8 +279,8 @@ static int member_form(struct view *v)
         if (r)
             return r;
     }
-    int r = member_change(v->w->ctx.forge, v->a, &v->who, v->project.id, 0, u.id, (int)level, 0,
-                          &v->e);
+    int r =
+        member_change(v->w->ctx.forge, v->a, &v->who, v->project.id, 0, u.id, (int)level, 0, &v->e);
     if (r == E_INVALID || r == E_DENIED || r == E_CONFLICT)
         return member_problem(v, v->e.msg);
     if (r)

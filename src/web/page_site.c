@@ -30,7 +30,7 @@ static void fill_project_row(struct view *v, struct tx *tx, struct val *row,
     if (p->default_branch.n &&
         pipeline_latest(tx, v->a, p->id, p->default_branch, STR_NONE, 0, &last, &none) == 0) {
         struct val *ci = val_sub(row, "ci");
-        view_status(ci, ci_status_name(last.status), false);
+        view_status(ci, view_pipeline_state(tx, &last), false);
         val_int(ci, "id", last.id);
     }
 }
@@ -181,11 +181,16 @@ static int runners_page(struct view *v)
         val_int(row, "id", r->id);
         val_str(row, "token", r->short_token);
         val_str(row, "description", r->description);
-        val_cstr(row, "type", r->type == RUNNER_INSTANCE ? "instance"
-                              : r->type == RUNNER_GROUP  ? "group"
-                                                         : "project");
+        val_cstr(row, "type",
+                 r->type == RUNNER_INSTANCE ? "instance"
+                 : r->type == RUNNER_GROUP  ? "group"
+                                            : "project");
         bool online = r->contacted_at && v->now - r->contacted_at < RUNNER_ONLINE_MS;
-        val_cstr(row, "state", r->paused ? "paused" : online ? "online" : r->contacted_at ? "offline" : "never seen");
+        val_cstr(row, "state",
+                 r->paused         ? "paused"
+                 : online          ? "online"
+                 : r->contacted_at ? "offline"
+                                   : "never seen");
         val_cstr(row, "state_icon", r->paused ? "s-manual" : online ? "s-success" : "s-skipped");
         val_cstr(row, "state_class", r->paused ? "manual" : online ? "success" : "skipped");
         val_bool(row, "untagged", r->run_untagged);
@@ -201,7 +206,9 @@ static int runners_page(struct view *v)
         if (nm) {
             val_str(row, "version", m[0].version);
             val_str(row, "executor", m[0].executor);
-            val_str(row, "platform", arena_strf(v->a, "%" PRISTR "/%" PRISTR, STRARG(m[0].platform), STRARG(m[0].architecture)));
+            val_str(row, "platform",
+                    arena_strf(v->a, "%" PRISTR "/%" PRISTR, STRARG(m[0].platform),
+                               STRARG(m[0].architecture)));
         }
     }
     view_pager(v, &page);

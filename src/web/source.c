@@ -54,11 +54,12 @@ void source_html(struct str text, struct buf *out)
 {
     unsigned line = 0;
     struct str rest = text, one;
-    buf_adds(out, "<div class=\"code\" role=\"region\" aria-label=\"File content\" tabindex=\"0\">\n");
+    buf_adds(out,
+             "<div class=\"code\" role=\"region\" aria-label=\"File content\" tabindex=\"0\">\n");
     while (rest.n && str_cut(&rest, '\n', &one)) {
         line++;
-        buf_addf(out, "<div class=\"cl\" id=\"L%u\"><a href=\"#L%u\" tabindex=\"-1\">%u</a><code>", line, line,
-                 line);
+        buf_addf(out, "<div class=\"cl\" id=\"L%u\"><a href=\"#L%u\" tabindex=\"-1\">%u</a><code>",
+                 line, line, line);
         source_escape(without_cr(one), out);
         buf_adds(out, "</code></div>\n");
     }
@@ -71,8 +72,8 @@ static void number(const char *anchor, char side, int n, struct buf *out)
         buf_adds(out, "<td class=\"dn\"></td>");
         return;
     }
-    buf_addf(out, "<td class=\"dn\" id=\"%s%c%d\"><a href=\"#%s%c%d\" tabindex=\"-1\">%d</a></td>", anchor, side, n,
-             anchor, side, n, n);
+    buf_addf(out, "<td class=\"dn\" id=\"%s%c%d\"><a href=\"#%s%c%d\" tabindex=\"-1\">%d</a></td>",
+             anchor, side, n, anchor, side, n, n);
 }
 
 static void diff_line(const struct git_diff_line *l, const char *anchor, struct buf *out)
@@ -94,10 +95,11 @@ void source_diff_html(const struct git_diff_file *f, const char *anchor, struct 
     buf_adds(out, "<table class=\"diff\"><tbody>\n");
     for (size_t h = 0; h < f->nhunks; h++) {
         const struct git_diff_hunk *k = &f->hunks[h];
-        buf_addf(out,
-                 "<tr class=\"hunk\"><td colspan=\"3\"></td><td class=\"dt\"><code>@@ -%d,%d +%d,%d "
-                 "@@ ",
-                 k->old_start, k->old_lines, k->new_start, k->new_lines);
+        buf_addf(
+            out,
+            "<tr class=\"hunk\"><td colspan=\"3\"></td><td class=\"dt\"><code>@@ -%d,%d +%d,%d "
+            "@@ ",
+            k->old_start, k->old_lines, k->new_start, k->new_lines);
         source_escape(str_trim(k->header), out);
         buf_adds(out, "</code></td></tr>\n");
         for (size_t i = 0; i < k->nlines; i++)

@@ -40,7 +40,8 @@ void throttle_fail(struct throttle *t, struct str name, int64_t now)
     pthread_mutex_lock(&t->lock);
     struct throttle_slot *s = find(t, key, now);
     if (!s) {
-        struct throttle_slot *set = &t->slots[key % (THROTTLE_SLOTS / THROTTLE_WAYS) * THROTTLE_WAYS];
+        struct throttle_slot *set =
+            &t->slots[key % (THROTTLE_SLOTS / THROTTLE_WAYS) * THROTTLE_WAYS];
         s = set;
         for (size_t i = 1; i < THROTTLE_WAYS; i++)
             if (set[i].until < s->until)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Counts failures per name within a window, to slow down guessing. A fixed table: an attacker cannot
-// make it grow; when it is full the entry nearest to its end makes room. Any thread.
+// Counts failures per name within a window, to slow down guessing. A fixed table: an attacker
+// cannot make it grow; when it is full the entry nearest to its end makes room. Any thread.
 #pragma once
 
 #include "base/str.h"

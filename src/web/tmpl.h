@@ -3,7 +3,8 @@
 //
 //   {{name}} {{a.b}} {{.}}   the value, escaped for HTML (text and double-quoted attributes alike)
 //   {{{name}}}               markup that a renderer made (VAL_HTML); any other value is an error
-//   {{#x}}..{{/x}}           per item of a list; once for a map (its keys come into view) or a value
+//   {{#x}}..{{/x}}           per item of a list; once for a map (its keys come into view) or a
+//   value
 //                            that is not empty, zero or false.  {{^x}}..{{/x}}: when it is
 //   {{#x?}} {{x?}}           as above, but x may be absent
 //   {{>part}}                another template, seeing the same values
@@ -40,6 +41,6 @@ int tmpl_render(const struct tmpl_set *set, struct str name, const struct val *r
 
 // The words the filters use; also for code that builds markup.
 void tmpl_age(struct buf *out, int64_t wall_ms, int64_t now_ms); // "3 minutes ago"
-void tmpl_size(struct buf *out, int64_t bytes);                   // "1.2 MiB"
-void tmpl_duration(struct buf *out, int64_t ms);                  // "1 m 05 s"
+void tmpl_size(struct buf *out, int64_t bytes);                  // "1.2 MiB"
+void tmpl_duration(struct buf *out, int64_t ms);                 // "1 m 05 s"
 void tmpl_percent(struct buf *out, struct str s, bool keep_slash);

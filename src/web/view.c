@@ -4,6 +4,7 @@
 #include "web/view.h"
 
 #include "base/text.h"
+#include "store/pipelines.h"
 #include "web/asset.h"
 
 #include <stdlib.h>
@@ -49,6 +50,8 @@ static void fill_project(struct view *v)
     const struct project *row = &v->project;
     val_int(p, "id", row->id);
     val_str(p, "name", row->name);
+    ptrdiff_t slash = str_rfind(row->full_path, '/');
+    val_str(p, "slug", str_from(row->full_path, (size_t)(slash + 1)));
     val_str(p, "path", row->full_path);
     val_str(p, "ns_path", row->ns_full_path);
     val_str(p, "description", row->description);
@@ -207,8 +210,7 @@ int view_error(struct view *v, int status, const char *message)
     v->tab = NULL;
     val_int(v->root, "status", status);
     val_cstr(v->root, "heading", error_title(status));
-    val_cstr(v->root, "message",
-             message ? arena_dup(v->a, str_of(message)) : error_words(status));
+    val_cstr(v->root, "message", message ? arena_dup(v->a, str_of(message)) : error_words(status));
     val_bool(v->root, "server_fault", status >= 500);
     val_bool(v->root, "not_found", status == 404);
     http_status(v->c, status);
@@ -322,6 +324,14 @@ struct str view_project_url(struct view *v)
 }
 
 // ---- states
+
+const char *view_pipeline_state(struct tx *tx, const struct pipeline *p)
+{
+    bool warned = false;
+    if (p->status == CI_SUCCESS && pipeline_warned(tx, p->id, &warned, NULL) == 0 && warned)
+        return "warning";
+    return ci_status_name(p->status);
+}
 
 void view_status(struct val *to, const char *status, bool allow_failure)
 {

@@ -26,7 +26,7 @@ struct web {
 struct form {
     struct form_field {
         struct str key, value;
-    } *fields;
+    } * fields;
     size_t n;
 };
 
@@ -48,14 +48,14 @@ struct view {
     struct form form; // of a POST
 
     struct actor who;
-    struct str csrf;          // for this page's forms; set by view_need_csrf
-    bool set_form_cookie;     // an anonymous form needs its cookie
+    struct str csrf;      // for this page's forms; set by view_need_csrf
+    bool set_form_cookie; // an anonymous form needs its cookie
     char form_cookie[48];
 
-    struct project project;   // project routes only
-    int level;                // the viewer's access level in it
-    const char *tab;          // which tab is current
-    struct git_repo *repo;    // closed by the dispatcher
+    struct project project; // project routes only
+    int level;              // the viewer's access level in it
+    const char *tab;        // which tab is current
+    struct git_repo *repo;  // closed by the dispatcher
 };
 
 // What a handler returns: 0 after answering, VIEW_PARK after http_park, or a negative E_* with v->e
@@ -121,6 +121,12 @@ struct str view_safe_path(struct str s);
 struct str view_address(const struct view *v);
 // "/group/project", encoded for links.
 struct str view_project_url(struct view *v);
+
+struct pipeline;
+struct tx;
+// The word for view_status: the pipeline's status, or "warning" for a success in which a job failed
+// that may fail.
+const char *view_pipeline_state(struct tx *tx, const struct pipeline *p);
 
 // Words and icon of a state of job or pipeline: sets status, status_text, status_icon.
 void view_status(struct val *to, const char *status, bool allow_failure);

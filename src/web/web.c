@@ -114,8 +114,9 @@ static int read_form(struct view *v)
 {
     struct str type = http_header(v->c, "Content-Type");
     if (!str_starts(type, STR("application/x-www-form-urlencoded")))
-        return err_set(&v->e, E_INVALID, "The form has to be sent as "
-                                         "application/x-www-form-urlencoded.");
+        return err_set(&v->e, E_INVALID,
+                       "The form has to be sent as "
+                       "application/x-www-form-urlencoded.");
     struct buf body = BUF_INIT(FORM_MAX);
     int r = http_read_all(v->c, &body, &v->e);
     size_t n = 1;
@@ -201,8 +202,9 @@ static int check_post(struct view *v)
     else if (http_cookie(v->c, v->w->form_cookie, &cookie) && cookie.n == 43)
         ok = str_eq_secret(form_token(v, cookie), sent);
     if (!ok)
-        return err_set(&v->e, E_DENIED, "The form has expired or was not made by this page. Go "
-                                        "back, reload the page and send it again.");
+        return err_set(&v->e, E_DENIED,
+                       "The form has expired or was not made by this page. Go "
+                       "back, reload the page and send it again.");
     return 0;
 }
 
@@ -284,13 +286,15 @@ static int project_route(struct view *v, const struct view_route *r)
 {
     bool user = v->who.kind == ACTOR_USER;
     if (r->level > v->level)
-        return user ? err_set(&v->e, E_DENIED, "This needs the role %s in the project; you have: %s.",
+        return user ? err_set(&v->e, E_DENIED,
+                              "This needs the role %s in the project; you have: %s.",
                               access_level_name(r->level), access_level_name(v->level))
                     : sign_in_first(v);
     if (r->flags & VIEW_CODE) {
         if (!access_may_read_code(&v->project, v->level))
-            return user ? err_set(&v->e, E_DENIED, "Your role in this project does not include its "
-                                                   "code.")
+            return user ? err_set(&v->e, E_DENIED,
+                                  "Your role in this project does not include its "
+                                  "code.")
                         : sign_in_first(v);
         int e = open_repo(v);
         if (e)
@@ -361,8 +365,7 @@ static int route_project(struct view *v)
     static const struct view_route *const TABLES[] = {ROUTES_CODE, ROUTES_CI, ROUTES_SETTINGS,
                                                       NULL};
     bool wrong_method = false;
-    const struct view_route *r =
-        find(v, TABLES, p->seg + dash + 1, p->n - dash - 1, &wrong_method);
+    const struct view_route *r = find(v, TABLES, p->seg + dash + 1, p->n - dash - 1, &wrong_method);
     if (!r)
         return view_error(v, wrong_method ? 405 : 404, NULL);
     return project_route(v, r);
@@ -419,7 +422,8 @@ int web_handle(struct http_call *c, void *web)
     arena_init(&arena, REQUEST_MAX);
     struct view v = {.w = web, .c = c, .a = &arena, .now = clock_wall_ms()};
     v.root = val_map(v.a);
-    view_security(&v);
+    if (!http_begun(c)) // a stream that goes on has sent its head
+        view_security(&v);
     int r = identify(&v);
     if (!r && v.who.kind == ACTOR_USER && v.who.touch_due) {
         struct err ignored;

@@ -23,7 +23,8 @@ struct web_ctx {
     const char *external_url; // "http://localhost:8080", no trailing slash
     const char *pages_url;    // "http://pages.localhost:8080", no trailing slash; NULL: no pages
     // Lists the API for /help, one call per route until false; NULL: no list.
-    bool (*api_route)(size_t i, const char **ret_method, const char **ret_path, const char **ret_doc);
+    bool (*api_route)(size_t i, const char **ret_method, const char **ret_path,
+                      const char **ret_doc);
     // Told of every request that failed for a reason of ours (5xx): the page shows only the number.
     // Any worker thread; NULL: nobody is told.
     void (*report)(void *report_ctx, const char *request_id, const char *message);

@@ -288,6 +288,7 @@ int zip_extract(int fd, int64_t size, struct str name, struct buf *to, struct er
         return unpack(fd, &raw, (int64_t)at, to, e);
     if (raw.method == 0 && raw.size == raw.packed)
         return store_bytes(fd, &raw, (int64_t)at, to, e);
-    return err_set(e, E_INVALID, "The file is packed in a way that cannot be shown; download the "
-                                 "archive.");
+    return err_set(e, E_INVALID,
+                   "The file is packed in a way that cannot be shown; download the "
+                   "archive.");
 }

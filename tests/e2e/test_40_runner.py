@@ -1,4 +1,5 @@
 """A runner alone, against a server that speaks only the runner protocol."""
+import gzip
 import io
 import os
 import pathlib
@@ -213,6 +214,9 @@ def test_sources_are_fetched_and_reused(server, new_runner, tmp_path):
     again = server.finished(server.add_job(check, repo="proj", sha=sha2))
     assert again.state == "success" and "three" in again.text, again.text
     assert "\nleft-over" not in again.text and "evil" not in again.text
+    # The job's own Git commands reach the server; the token stays masked however it is written.
+    own = server.finished(server.add_job(["git ls-remote origin", "env | grep GIT_CONFIG_VALUE"], repo="proj", sha=sha2))
+    assert own.state == "success" and "refs/heads/main" in own.text and "Basic [MASKED]" in own.text, own.text
     # A repository that an earlier job broke does not break the next one.
     server.finished(server.add_job(["rm -rf .git/objects/pack .git/objects/??; echo x > .git/shallow"], repo="proj", sha=sha2))
     healed = server.finished(server.add_job(["cat a.txt"], repo="proj", sha=sha2))
@@ -260,6 +264,26 @@ def test_artifacts_follow_when(server, runner):
     assert [u[1] for u in bad.uploads] == ["on_failure.zip", "always.zip"]
     assert [u[1] for u in good.uploads] == ["on_success.zip", "always.zip"]
     assert bad.state == "failed" and bad.reason == "script_failure"
+
+
+def test_untracked_files_and_reports(server, runner, tmp_path):
+    sha = commit_files(tmp_path / "work", {"kept.txt": "1", ".gitignore": "*.tmp\n"})
+    git("clone", "-q", "--bare", tmp_path / "work", server.repos / "proj.git")
+    job = server.finished(server.add_job(
+        ["echo new > new.txt; echo t > x.tmp; echo '<r/>' > junit.xml"], repo="proj", sha=sha,
+        artifacts=[archive(paths=[], untracked=True, exclude=["junit.*"]),
+                   archive(name="junit.xml", paths=["junit.xml"], when="always", artifact_type="junit", artifact_format="gzip"),
+                   archive(name="raw.json", paths=["new.txt"], artifact_type="codequality", artifact_format="raw")]))
+    assert job.state == "success", job.text
+    assert set(unzip(job.uploads[0][2])) == {"new.txt", "x.tmp"}
+    assert job.uploads[1][1] == "junit.xml.gz" and gzip.decompress(job.uploads[1][2]) == b"<r/>\n"
+    assert job.uploads[2][2] == b"new\n"
+
+
+def test_artifacts_over_the_limit(server, new_runner):
+    new_runner("--artifact-max", "100K")
+    job = server.finished(server.add_job(["head -c 1000000 /dev/urandom > f"], artifacts=[archive(paths=["f"])]))
+    assert job.state == "failed" and "larger than this runner allows" in job.text and not job.uploads
 
 
 def test_artifacts_without_files(server, runner):
@@ -374,6 +398,8 @@ refused touch /usr/x /etc/x /x
 refused mknod /tmp/dev b 8 0
 refused sh -c 'echo 1 > /proc/sys/kernel/sysrq'
 refused sh -c 'echo b > /proc/sysrq-trigger'
+refused cat /proc/1/environ
+refused ls /proc/1/fd
 refused kill -0 "$RUNNER_PID"
 refused kill -9 1.0
 [ "$(ls -d /proc/[0-9]* | wc -l)" -le 8 ] || { echo HOLE: processes; ls -d /proc/[0-9]*; fail=1; }
@@ -474,6 +500,18 @@ def test_kill_9_of_the_runner_leaves_nothing(server, new_runner):
     assert not left
 
 
+def test_kill_9_without_a_sandbox_is_swept(server, new_runner):
+    r = new_runner("--sandbox=off", "--concurrent", "1")
+    job = server.add_job(["echo started; sleep 69.1"], variables=[{"key": "F", "value": "secret", "file": True}])
+    server.wait(lambda: "\nstarted" in job.text)
+    r.kill()
+    assert list(r.builds.glob("*/*.tmp"))
+    wait_until(lambda: not marked("sleep\x0069.1"), 5, "the job's processes to end")
+    r.start()
+    server.finished(server.add_job(["true"]))
+    assert not list(r.builds.glob("*/*.tmp"))
+
+
 def test_sigterm_waits_for_jobs_then_ends(server, new_runner):
     r = new_runner("--concurrent", "1")
     job = server.add_job(["echo started; sleep 1; echo finished"])
@@ -488,6 +526,17 @@ def test_sigterm_ends_jobs_after_the_drain(server, new_runner):
     server.wait(lambda: "\nstarted" in job.text)
     r.stop()
     assert job.state == "failed" and "the runner was stopped" in job.text and not marked("66.6")
+
+
+def test_stopping_does_not_wait_for_a_dead_server(server, new_runner):
+    r = new_runner("--concurrent", "1", "--drain", "0s")
+    job = server.add_job(["echo started; sleep 70.1"])
+    server.wait(lambda: "\nstarted" in job.text)
+    server.stop()
+    begin = time.monotonic()
+    r.stop()
+    assert time.monotonic() - begin < 20 and "did not reach the server" in r.text()
+    server.start()
 
 
 def test_a_wrong_token_is_told_at_once(server, tmp_path):

@@ -487,6 +487,37 @@ def test_branches_and_tags(server, tmp_path):
     assert server.json("GET", f"{where}/tags") == []
 
 
+def test_hostile_commits_fit_a_page(server, tmp_path):
+    """A hundred commits that say a megabyte each, and a difference of very long lines."""
+    work = tmp_path / "work"
+    commit_files(work, {"lines": "\n".join("x" * 5000 for _ in range(20000))}, "first")
+    (tmp_path / "message").write_text("title\n\n" + ("y" * 999 + "\n") * 900)
+    for _ in range(80):
+        git("commit", "-q", "--allow-empty", "-F", tmp_path / "message", cwd=work)
+    p = server.project()
+    git("push", "-q", p["http_url_to_repo"].replace("://", f"://x:{server.token}@", 1), "HEAD:refs/heads/main", cwd=work)
+    where = f"projects/{p['id']}/repository"
+    commits = server.json("GET", f"{where}/commits?per_page=100")
+    assert len(commits) == 81 and commits[0]["title"] == "title" and len(commits[0]["message"]) >= 60000
+    first = commits[-1]["id"]
+    diff = server.json("GET", f"{where}/commits/{first}/diff")
+    assert diff[0]["new_path"] == "lines" and len(diff[0]["diff"]) < 30000000
+    assert server.json("GET", f"{where}/commits/{first}")["id"] == first
+    assert server.json("GET", f"{where}/compare?from={first}&to=main")["commits"]
+
+
+def test_archived_projects_are_read_only(server, tmp_path):
+    p, _ = server.push(tmp_path, {"a": "1"})
+    server.call("POST", f"projects/{p['id']}/archive", 201)
+    where = f"projects/{p['id']}"
+    for method, path, body in (("POST", "repository/branches", {"branch": "x", "ref": "main"}),
+                               ("POST", "pipeline", {"ref": "main"}), ("POST", "variables", {"key": "K", "value": "v"})):
+        assert "archived" in server.call(method, f"{where}/{path}", 403, json=body).text
+    assert server.json("GET", f"{where}/repository/branches")[0]["name"] == "main"
+    server.call("POST", f"{where}/unarchive", 201)
+    server.call("POST", f"{where}/repository/branches", 201, json={"branch": "x", "ref": "main"})
+
+
 def test_protected_branches(server, tmp_path):
     p, _ = server.push(tmp_path, {"a": "1"})
     where = f"projects/{p['id']}/protected_branches"

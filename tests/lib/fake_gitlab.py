@@ -7,6 +7,7 @@ import http.server
 import json
 import os
 import re
+import socket
 import subprocess
 import threading
 import time
@@ -53,6 +54,7 @@ class FakeGitLab:
         self.faults = []                # callables (method, path) -> status or None, asked for each call
         self.accept_after = 0           # this many final PUTs are answered 202 first
         self.port = 0
+        self.connections = set()
         self.httpd = None
         self.start()
 
@@ -77,6 +79,12 @@ class FakeGitLab:
         self.httpd.server_close()
         with self.lock:
             self.lock.notify_all()
+            open_now, self.connections = self.connections, set()
+        for c in open_now:
+            try:
+                c.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
 
     # -- what tests do ---------------------------------------------------------------------------
     def add_job(self, script=None, after_script=None, project="group/proj", project_id=7, sha=None, ref="main",
@@ -138,6 +146,16 @@ class FakeHandler(http.server.BaseHTTPRequestHandler):
     def setup(self):
         super().setup()
         self.connection.settimeout(30)
+        with self.server_state.lock:
+            self.server_state.connections.add(self.connection)
+
+    def finish(self):
+        with self.server_state.lock:
+            self.server_state.connections.discard(self.connection)
+        try:
+            super().finish()
+        except OSError:
+            pass
 
     def log_message(self, *args):
         pass
@@ -167,6 +185,12 @@ class FakeHandler(http.server.BaseHTTPRequestHandler):
                     return out
                 out += part
         return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+
+    def handle(self):
+        try:
+            super().handle()
+        except OSError:
+            pass  # the connection was cut, which tests do on purpose
 
     def handle_any(self):
         s = self.server_state

@@ -20,6 +20,7 @@
 #include "store/artifacts.h"
 #include "store/blob.h"
 #include "store/jobs.h"
+#include "store/pages.h"
 #include "store/pipelines.h"
 #include "store/runners.h"
 #include "web/web.h"
@@ -79,8 +80,8 @@ static struct actor as(int64_t id, const char *name, bool admin)
                           .scopes = SCOPE_ALL};
 }
 
-static struct project project(const struct actor *who, int64_t ns, const char *name, const char *text,
-                              enum visibility vis)
+static struct project project(const struct actor *who, int64_t ns, const char *name,
+                              const char *text, enum visibility vis)
 {
     struct err err = ERR_INIT;
     struct project p;
@@ -123,11 +124,13 @@ static const char README[] =
     "See [the guide](docs/guide.md), <https://example.test/tides>, or "
     "[bad](javascript:alert(1)). <script>alert(1)</script> <img src=x onerror=alert(1)>\n";
 
-static const char MAIN_C[] =
-    "#include <stdio.h>\n\n// Says when the next ship comes in.\nint main(int argc, char **argv)\n{\n"
-    "    (void)argv;\n    if (argc > 1 && argc < 3) {\n        fprintf(stderr, \"usage: harbor\\n\");\n"
-    "        return 2;\n    }\n    printf(\"The next ship comes in at 04:12 & leaves <soon>.\\n\");\n"
-    "    return 0;\n}\n";
+static const char MAIN_C[] = "#include <stdio.h>\n\n// Says when the next ship comes in.\nint "
+                             "main(int argc, char **argv)\n{\n"
+                             "    (void)argv;\n    if (argc > 1 && argc < 3) {\n        "
+                             "fprintf(stderr, \"usage: harbor\\n\");\n"
+                             "        return 2;\n    }\n    printf(\"The next ship comes in at "
+                             "04:12 & leaves <soon>.\\n\");\n"
+                             "    return 0;\n}\n";
 
 static const char CI[] =
     "stages: [build, test, deploy]\n\nbuild:\n  stage: build\n  script:\n    - make\n  artifacts:\n"
@@ -141,11 +144,11 @@ static const char BROKEN_CI[] = "stages: [build]\n\nbuild:\n  stage: build\n  sc
 
 // A 2x2 PNG.
 static const unsigned char PNG[] = {
-    0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a, 0x00, 0x00, 0x00, 0x0d, 0x49, 0x48, 0x44,
-    0x52, 0x00, 0x00, 0x00, 0x01, 0x00, 0x00, 0x00, 0x01, 0x08, 0x06, 0x00, 0x00, 0x00, 0x1f,
-    0x15, 0xc4, 0x89, 0x00, 0x00, 0x00, 0x0d, 0x49, 0x44, 0x41, 0x54, 0x78, 0x9c, 0x63, 0x60,
-    0x60, 0xf8, 0x5f, 0x0f, 0x00, 0x02, 0x87, 0x01, 0x80, 0xeb, 0x47, 0xba, 0x92, 0x00, 0x00,
-    0x00, 0x00, 0x49, 0x45, 0x4e, 0x44, 0xae, 0x42, 0x60, 0x82};
+    0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a, 0x00, 0x00, 0x00, 0x0d, 0x49, 0x48,
+    0x44, 0x52, 0x00, 0x00, 0x00, 0x01, 0x00, 0x00, 0x00, 0x01, 0x08, 0x06, 0x00, 0x00,
+    0x00, 0x1f, 0x15, 0xc4, 0x89, 0x00, 0x00, 0x00, 0x0d, 0x49, 0x44, 0x41, 0x54, 0x78,
+    0x9c, 0x63, 0x60, 0x60, 0xf8, 0x5f, 0x0f, 0x00, 0x02, 0x87, 0x01, 0x80, 0xeb, 0x47,
+    0xba, 0x92, 0x00, 0x00, 0x00, 0x00, 0x49, 0x45, 0x4e, 0x44, 0xae, 0x42, 0x60, 0x82};
 
 static void repository(const struct project *p)
 {
@@ -155,9 +158,10 @@ static void repository(const struct project *p)
     blob("README.md", STR("# Harbor\n"));
     blob("src/main.c", STR("int main(void)\n{\n    return 1;\n}\n"));
     blob("Makefile", STR("all:\n\tcc -o harbor src/main.c\ntest:\n\t./harbor\n"));
-    commit("refs/heads/main", now - 12 * DAY, "Pilot Birch",
-           "Say when ships come in\n\nThe time was asked for at the quay every day. Now the program "
-           "tells\nit, and the answer is escaped: 5 < 6 & \"quotes\".");
+    commit(
+        "refs/heads/main", now - 12 * DAY, "Pilot Birch",
+        "Say when ships come in\n\nThe time was asked for at the quay every day. Now the program "
+        "tells\nit, and the answer is escaped: 5 < 6 & \"quotes\".");
     blob("src/main.c", str_n(MAIN_C, sizeof(MAIN_C) - 1));
     blob("docs/guide.md", STR("# Guide\n\nBack to the [readme](../README.md#build).\n"));
     blob("docs/logo.png", str_n((const char *)PNG, sizeof(PNG)));
@@ -167,19 +171,25 @@ static void repository(const struct project *p)
          STR("hour,metres\n4,3.1\n10,0.4\n"));
     commit("refs/heads/main", now - 2 * HOUR, "Pilot Birch", "Describe the tides in the readme");
     blob("README.md", str_n(README, sizeof(README) - 1));
-    buf_addf(&script, "commit refs/heads/feature/fog-horn\nauthor Mate Alder <crew@example.test> %lld "
-                      "+0000\ncommitter Mate Alder <crew@example.test> %lld +0000\ndata 15\nAdd a fog "
-                      "horn.\nfrom :%d\n", (long long)(now - DAY) / 1000, (long long)(now - DAY) / 1000, mark - 1);
+    buf_addf(&script,
+             "commit refs/heads/feature/fog-horn\nauthor Mate Alder <crew@example.test> %lld "
+             "+0000\ncommitter Mate Alder <crew@example.test> %lld +0000\ndata 15\nAdd a fog "
+             "horn.\nfrom :%d\n",
+             (long long)(now - DAY) / 1000, (long long)(now - DAY) / 1000, mark - 1);
     blob("src/horn.c", STR("void horn(void)\n{\n}\n"));
-    buf_addf(&script, "commit refs/heads/broken-ci\nauthor Mate Alder <crew@example.test> %lld "
-                      "+0000\ncommitter Mate Alder <crew@example.test> %lld +0000\ndata 20\nRework the "
-                      "pipeline\nfrom :%d\n", (long long)(now - HOUR) / 1000, (long long)(now - HOUR) / 1000, mark);
+    buf_addf(&script,
+             "commit refs/heads/broken-ci\nauthor Mate Alder <crew@example.test> %lld "
+             "+0000\ncommitter Mate Alder <crew@example.test> %lld +0000\ndata 20\nRework the "
+             "pipeline\nfrom :%d\n",
+             (long long)(now - HOUR) / 1000, (long long)(now - HOUR) / 1000, mark);
     blob(".gitlab-ci.yml", str_n(BROKEN_CI, sizeof(BROKEN_CI) - 1));
-    buf_addf(&script, "tag v1.0\nfrom :%d\ntagger Pilot Birch <crew@example.test> %lld +0000\ndata "
-                      "24\nThe first that can moor.\n", mark - 1, (long long)(now - 2 * DAY) / 1000);
+    buf_addf(&script,
+             "tag v1.0\nfrom :%d\ntagger Pilot Birch <crew@example.test> %lld +0000\ndata "
+             "24\nThe first that can moor.\n",
+             mark - 1, (long long)(now - 2 * DAY) / 1000);
     buf_adds(&script, "done\n");
     struct str path = forge_repo_path(&forge, &arena, p->storage);
-    const char *argv[] = {"git", "--git-dir", arena_dup(&arena, path), "fast-import", "--quiet",
+    const char *argv[] = {"git",    "--git-dir", arena_dup(&arena, path), "fast-import", "--quiet",
                           "--done", NULL};
     struct spawn_options o = {.argv = argv};
     struct buf out = BUF_INIT(MIB(1));
@@ -259,7 +269,8 @@ static void end_pipeline(struct tx *tx, int64_t id, enum ci_status status, int64
         MUST(pipeline_set_duration(tx, id, ran, 87.5, &err));
 }
 
-static int64_t job(struct tx *tx, int64_t pipeline_id, const struct want *w, int position, int64_t at)
+static int64_t job(struct tx *tx, int64_t pipeline_id, const struct want *w, int position,
+                   int64_t at)
 {
     struct err err = ERR_INIT;
     struct job_need needs[8];
@@ -319,7 +330,8 @@ static void trace(int64_t job_id, struct str text)
 
 static const char LOG_GOOD[] =
     "\033[0KRunning with slipway-runner 0.1.0\033[0;m\n"
-    "section_start:1760000000:prepare_executor\r\033[0K\033[0K\033[36;1mPreparing the sandbox\033[0;m\n"
+    "section_start:1760000000:prepare_executor\r\033[0K\033[0K\033[36;1mPreparing the "
+    "sandbox\033[0;m\n"
     "Using namespaces: mount, pid, ipc, uts\n"
     "section_end:1760000001:prepare_executor\r\033[0K"
     "section_start:1760000001:get_sources\r\033[0K\033[0K\033[36;1mGetting source from Git "
@@ -329,13 +341,16 @@ static const char LOG_GOOD[] =
     "section_start:1760000003:step_script\r\033[0K\033[0K\033[36;1mExecuting the script\033[0;m\n"
     "\033[32;1m$ make\033[0;m\n"
     "cc -O2 -Wall -c src/main.c -o build/main.o\n"
-    "\033[35;1msrc/main.c:12:5:\033[0m \033[33;1mwarning:\033[0m unused variable \033[1m'tide'\033[0m "
+    "\033[35;1msrc/main.c:12:5:\033[0m \033[33;1mwarning:\033[0m unused variable "
+    "\033[1m'tide'\033[0m "
     "[-Wunused-variable]\n"
     "   12 |     int tide;\n      |         \033[32m^~~~\033[0m\n"
     "  0% linking\r 40% linking\r100% linking\n"
     "<script>alert('not markup')</script> & a very long line "
-    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n"
+    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+    "aaaaa"
+    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+    "aaaaa\n"
     "\033[42;30m PASS \033[0m tides \033[2m(12 tests)\033[0m  \033[41;97m FAIL \033[0m none "
     "\033[38;5;208morange\033[0m \033[38;2;90;160;255mtrue colour\033[0m \033[7minverse\033[0m\n"
     "section_end:1760000071:step_script\r\033[0K"
@@ -355,7 +370,8 @@ static void add_zip(struct tx *tx, int64_t job_id)
 {
     struct err err = ERR_INIT;
     static const char *const NAMES[] = {"public/index.html", "public/css/site.css"};
-    static const char *const TEXTS[] = {"<h1>Harbor</h1><script>alert(1)</script>\n", "h1 { color: teal }\n"};
+    static const char *const TEXTS[] = {"<h1>Harbor</h1><script>alert(1)</script>\n",
+                                        "h1 { color: teal }\n"};
     struct buf z = BUF_INIT(MIB(1)), dir = BUF_INIT(MIB(1));
     for (int i = 0; i < 2; i++) {
         uint32_t n = (uint32_t)strlen(TEXTS[i]), at = (uint32_t)z.n;
@@ -404,7 +420,8 @@ static void add_zip(struct tx *tx, int64_t job_id)
     buf_done(&dir);
 }
 
-static int64_t good_job, bad_job, good_pipeline, mixed_pipeline, error_pipeline, manual_job, waiting_job;
+static int64_t good_job, bad_job, good_pipeline, mixed_pipeline, error_pipeline, manual_job,
+    waiting_job;
 
 static void pipelines(void)
 {
@@ -439,8 +456,9 @@ static void pipelines(void)
         {"pages", "deploy", 2, CI_SKIPPED, false, "build,unit", 0, NULL},
     };
     at = now - DAY;
-    mixed_pipeline = pipeline(&tx, "feature/fog-horn", rev_of(&harbor, "refs/heads/feature/fog-horn"),
-                              "Add a fog horn.", CI_RUNNING, at);
+    mixed_pipeline =
+        pipeline(&tx, "feature/fog-horn", rev_of(&harbor, "refs/heads/feature/fog-horn"),
+                 "Add a fog horn.", CI_RUNNING, at);
     for (size_t i = 0; i < ARRAY_SIZE(MIXED); i++) {
         int64_t id = job(&tx, mixed_pipeline, &MIXED[i], (int)i, at);
         if (i == 1)
@@ -454,18 +472,20 @@ static void pipelines(void)
         {"pages", "deploy", 2, CI_CANCELED, false, NULL, 0, NULL},
     };
     at = now - 5 * HOUR;
-    int64_t stopped = pipeline(&tx, "main", str_of(sha), "Describe the tides in the readme", CI_RUNNING, at);
+    int64_t stopped =
+        pipeline(&tx, "main", str_of(sha), "Describe the tides in the readme", CI_RUNNING, at);
     for (size_t i = 0; i < ARRAY_SIZE(STOPPED); i++)
         (void)!job(&tx, stopped, &STOPPED[i], (int)i, at);
     end_pipeline(&tx, stopped, CI_CANCELED, at + 66000, 66000);
 
     error_pipeline = pipeline(&tx, "broken-ci", rev_of(&harbor, "refs/heads/broken-ci"),
                               "Rework the pipeline", CI_CREATED, now - HOUR);
-    MUST(pipeline_set_failure(&tx, error_pipeline, STR("config_error"),
-                              STR(".gitlab-ci.yml:7:3: build: the keyword 'whenn' is not known; did you "
-                                  "mean 'when'?\n.gitlab-ci.yml:10:10: test: the stage 'tset' is not in "
-                                  "`stages`"),
-                              &err));
+    MUST(pipeline_set_failure(
+        &tx, error_pipeline, STR("config_error"),
+        STR(".gitlab-ci.yml:7:3: build: the keyword 'whenn' is not known; did you "
+            "mean 'when'?\n.gitlab-ci.yml:10:10: test: the stage 'tset' is not in "
+            "`stages`"),
+        &err));
     end_pipeline(&tx, error_pipeline, CI_FAILED, now - HOUR, 0);
 
     static const struct want LIVE[] = {
@@ -475,7 +495,8 @@ static void pipelines(void)
         {"pages", "deploy", 2, CI_CREATED, false, "build,unit", 0, NULL},
     };
     at = now - MINUTE;
-    live_pipeline = pipeline(&tx, "main", str_of(sha), "Describe the tides in the readme", CI_RUNNING, at);
+    live_pipeline =
+        pipeline(&tx, "main", str_of(sha), "Describe the tides in the readme", CI_RUNNING, at);
     for (size_t i = 0; i < ARRAY_SIZE(LIVE); i++) {
         int64_t id = job(&tx, live_pipeline, &LIVE[i], (int)i, i == 1 ? now - 30000 : at);
         if (i == 1)
@@ -484,6 +505,13 @@ static void pipelines(void)
             waiting_job = id;
     }
     add_zip(&tx, good_job);
+    struct pages_deployment site = {.project_id = harbor.id,
+                                    .job_id = good_job,
+                                    .pipeline_id = good_pipeline,
+                                    .dir = STR("pages/owner/harbor"),
+                                    .files = 2};
+    MUST(pages_insert(&tx, &site, &err));
+    MUST(pages_activate(&tx, site.id, &err));
     MUST(tx_commit(&tx, &err));
     trace(good_job, str_n(LOG_GOOD, sizeof(LOG_GOOD) - 1));
     trace(bad_job, str_n(LOG_BAD, sizeof(LOG_BAD) - 1));
@@ -561,7 +589,11 @@ static void obey(char *line)
             bool escape = s.p[i] == '\\' && i + 1 < s.n;
             if (escape)
                 i++;
-            buf_addc(&b, !escape ? s.p[i] : s.p[i] == 'n' ? '\n' : s.p[i] == 'e' ? '\033' : s.p[i] == 'r' ? '\r' : s.p[i]);
+            buf_addc(&b, !escape         ? s.p[i]
+                         : s.p[i] == 'n' ? '\n'
+                         : s.p[i] == 'e' ? '\033'
+                         : s.p[i] == 'r' ? '\r'
+                                         : s.p[i]);
         }
         trace(live_job, buf_str(&b));
         buf_done(&b);
@@ -573,7 +605,8 @@ static void obey(char *line)
         struct tx tx = TX_NONE;
         MUST(store_write(store, &tx, &err));
         MUST(job_finish(&tx, live_job, CI_BIT(CI_RUNNING), to, STR(""), -1, clock_wall_ms(), &err));
-        MUST(pipeline_set_status(&tx, live_pipeline, CI_BIT(CI_RUNNING), to, clock_wall_ms(), &err));
+        MUST(
+            pipeline_set_status(&tx, live_pipeline, CI_BIT(CI_RUNNING), to, clock_wall_ms(), &err));
         MUST(tx_commit(&tx, &err));
     }
 }
@@ -633,12 +666,18 @@ static void seed(void)
     harbor = project(&owner, 0, "harbor", "Says when ships come in.", VIS_PRIVATE);
     (void)project(&owner, 0, "empty-dock", "", VIS_PRIVATE);
     struct ns yard, tools;
-    struct group_new g = {.name = STR("Yard"), .path = STR("yard"), .visibility = VIS_PUBLIC,
+    struct group_new g = {.name = STR("Yard"),
+                          .path = STR("yard"),
+                          .visibility = VIS_PUBLIC,
                           .description = STR("Everything that is built on land.")};
     MUST(group_create(&forge, &arena, &owner, &g, &yard, &err));
-    g = (struct group_new){.parent_id = yard.id, .name = STR("Tools"), .path = STR("tools"), .visibility = VIS_PUBLIC};
+    g = (struct group_new){
+        .parent_id = yard.id, .name = STR("Tools"), .path = STR("tools"), .visibility = VIS_PUBLIC};
     MUST(group_create(&forge, &arena, &owner, &g, &tools, &err));
-    (void)project(&owner, tools.id, "crane", "Lifts what is heavy. Its description is long enough that it has to be cut somewhere on a narrow screen.", VIS_PUBLIC);
+    (void)project(&owner, tools.id, "crane",
+                  "Lifts what is heavy. Its description is long enough that it has to be cut "
+                  "somewhere on a narrow screen.",
+                  VIS_PUBLIC);
     repository(&harbor);
     pipelines();
     settings(&owner, guest, developer);

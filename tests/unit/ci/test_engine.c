@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "ci/engine.h"
 #include "store/artifacts.h"
+#include "store/blob.h"
 #include "store/jobs.h"
 #include "store/pipelines.h"
 #include "store/projects.h"
@@ -121,7 +122,8 @@ static int setup(void **state)
                                    .git_ctx = w,
                                    .external_url = "http://localhost:8080",
                                    .pages_domain = "pages.localhost:8080",
-                                   .stuck_running_s = 600};
+                                   .stuck_running_s = 600,
+                                   .restart_grace_s = -1};
     OK(ci_engine_new(&cfg, &w->en, &w->e));
     fill_store(w);
     return 0;
@@ -395,6 +397,18 @@ static void test_retry_job(void **state)
     succeed(w, "a");
     succeed(w, "b");
     expect_pipeline(w, id, "success");
+}
+
+// An allowed exit code is allowed for the run that had it, not for the next one.
+static void test_retry_forgets_exit_code(void **state)
+{
+    struct world *w = *state;
+    int64_t fresh, id = push(w, "a: {script: x, allow_failure: {exit_codes: 42}}\n");
+    break_down(w, "a", 42);
+    expect_pipeline(w, id, "success");
+    OK(ci_engine_retry_job(w->en, job_of(w, id, "a").id, w->user, &fresh, &w->e));
+    break_down(w, "a", 1);
+    expect_pipeline(w, id, "failed");
 }
 
 static void test_retry_pipeline(void **state)
@@ -721,6 +735,37 @@ static void test_on_job_failure_all(void **state)
     expect_pipeline(w, id, "failed");
 }
 
+static void test_coverage(void **state)
+{
+    struct world *w = *state;
+    int64_t id = push(w, "a: {script: x, coverage: '/Lines: (\\d+)%/'}\n"), size;
+    int64_t a = claim(w, "a").job_id;
+    OK(trace_append(w->store, w->project, a, 0, STR("Lines: 10%\nLines: 72%\nbye\n"), KIB(64),
+                    &size, &w->e));
+    OK(update(w, a, "success", NULL, 0));
+    assert_int_equal((int)job_of(w, id, "a").coverage, 72);
+    assert_int_equal((int)pipeline_of(w, id).coverage, 72);
+}
+
+// After a start runners get a moment to find the server again before they count as silent.
+static void test_sweep_waits_after_start(void **state)
+{
+    struct world *w = *state;
+    struct ci_engine *fresh;
+    struct ci_engine_config cfg = {.store = w->store,
+                                   .fetch = fake_fetch,
+                                   .resolve = fake_resolve,
+                                   .commit = fake_commit,
+                                   .git_ctx = w};
+    int64_t id = push(w, "a: {script: x}\n");
+    OK(update(w, claim(w, "a").job_id, "running", NULL, -1));
+    pass_time(w, 1200);
+    OK(ci_engine_new(&cfg, &fresh, &w->e));
+    OK(ci_engine_sweep(fresh, NULL, &w->e));
+    ci_engine_free(fresh);
+    expect_job(w, id, "a", "running");
+}
+
 // ---- at the same time ----
 
 struct racer {
@@ -830,10 +875,11 @@ static void test_event_makes_one_pipeline(void **state)
 RUN_TESTS(TEST(test_push_to_success), TEST(test_needs_start_at_once), TEST(test_allowed_failure),
           TEST(test_other_exit_code_fails), TEST(test_automatic_retry), TEST(test_retry_gives_up),
           TEST(test_manual_play), TEST(test_retry_job), TEST(test_retry_pipeline),
-          TEST(test_cancel), TEST(test_cancel_one_job), TEST(test_finish_once),
-          TEST(test_config_error), TEST(test_no_pipeline), TEST(test_skip_ci),
-          TEST(test_create_by_hand), TEST(test_variables_of_a_job), TEST(test_dependencies),
-          TEST(test_newer_push_ends_older), TEST(test_sweep_silent_runner),
+          TEST(test_retry_forgets_exit_code), TEST(test_cancel), TEST(test_cancel_one_job),
+          TEST(test_finish_once), TEST(test_config_error), TEST(test_no_pipeline),
+          TEST(test_skip_ci), TEST(test_create_by_hand), TEST(test_variables_of_a_job),
+          TEST(test_dependencies), TEST(test_newer_push_ends_older), TEST(test_sweep_silent_runner),
           TEST(test_sweep_timeout), TEST(test_sweep_nobody_takes), TEST(test_sweep_canceling),
-          TEST(test_on_job_failure_all), TEST(test_concurrent_claims),
-          TEST(test_two_ends_of_one_job), TEST(test_event_makes_one_pipeline))
+          TEST(test_on_job_failure_all), TEST(test_coverage), TEST(test_sweep_waits_after_start),
+          TEST(test_concurrent_claims), TEST(test_two_ends_of_one_job),
+          TEST(test_event_makes_one_pipeline))

@@ -1,11 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "../../lib/test.h"
-#include "base/clock.h"
 #include "base/mem.h"
 #include "ci/plan.h"
 #include "ci/variables.h"
 
 #include <stdlib.h>
+#include <time.h>
+
+// Time of this process alone: other load on the machine does not count.
+static int64_t cpu_us(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
 
 static struct ci_var VARS[] = {
     {.key = STR("CI_COMMIT_BRANCH"), .value = STR("main")},
@@ -267,9 +275,9 @@ static void test_resolve_bomb(void **state)
                                              : STR("0123456789"),
                                   .level = CI_VAR_JOB};
     size_t n;
-    int64_t from = clock_ms();
+    int64_t from = cpu_us();
     struct ci_var *r = ci_vars_resolve(&a, vars, 60, true, &n);
-    assert_true(clock_ms() - from < 2000);
+    assert_true(cpu_us() - from < 2000 * 1000);
     assert_int_equal(resolved(r, n, "V5").n, 320);
     assert_true(a.total < MIB(32));
 }
@@ -325,9 +333,9 @@ static void test_speed(void **state)
         _autoarena_ struct arena a;
         arena_init(&a, CI_ARENA_BYTES);
         struct ci_plan p;
-        int64_t from = clock_us();
+        int64_t from = cpu_us();
         assert_int_equal(ci_plan(&a, buf_str(&b), &MAIN, &p), 0);
-        best = MIN(best, clock_us() - from);
+        best = MIN(best, cpu_us() - from);
         assert_int_equal(p.njobs, 500);
     }
     print_message("500 jobs (%zu KB) planned in %.1f ms\n", b.n / 1000, (double)best / 1000.0);

@@ -125,6 +125,31 @@ static void clients_that_leave_are_noticed(void **state)
     http_server_free(s);
 }
 
+static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+
+static int parks_after_gate(struct http_call *c, void *ctx)
+{
+    pthread_mutex_lock(&gate);
+    pthread_mutex_unlock(&gate);
+    http_watch(c, "never");
+    return http_park(c, clock_ms() + 60000);
+}
+
+static void clients_that_left_before_are_noticed(void **state)
+{
+    struct http_server *s = serve(parks_after_gate, NULL, NULL);
+    pthread_mutex_lock(&gate);
+    struct peer p = peer_open(s);
+    peer_says(&p, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    WAIT_FOR(stats_of(s).requests == 1);
+    peer_close(&p);
+    usleep(50000); // long enough for the loop to see it; either way it must end
+    pthread_mutex_unlock(&gate);
+    WAIT_FOR(stats_of(s).connections == 0);
+    assert_int_equal(stats_of(s).aborted, 1);
+    http_server_free(s);
+}
+
 static void pipelined_requests_wait_their_turn(void **state)
 {
     reset();
@@ -149,7 +174,7 @@ static void pipelined_requests_wait_their_turn(void **state)
 static int body_again(struct http_call *c, void *ctx)
 {
     struct err e;
-    _autobuf_ struct buf body = BUF_INIT(KIB(64));
+    _autobuf_ struct buf body = BUF_INIT(MIB(1));
     assert_int_equal(http_read_all(c, &body, &e), 0);
     http_set(c, "X-Run", STR("1"));
     if (!http_timed_out(c)) {
@@ -176,6 +201,20 @@ static void bodies_can_be_read_again(void **state)
                   "chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n");
     assert_int_equal(peer_answer(&p, &body), 200);
     assert_str(body, "abc");
+    // Also one that waits for 100.
+    peer_says(&p,
+              "POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n");
+    assert_str(peer_until(&p, "\r\n\r\n"), "HTTP/1.1 100 Continue\r\n\r\n");
+    peer_says(&p, "abc");
+    assert_int_equal(peer_answer(&p, &body), 200);
+    assert_str(body, "abc");
+    // One too large to keep is refused, not read twice.
+    _autobuf_ struct buf large = BUF_INIT(MIB(1));
+    buf_adds(&large, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 300000\r\n\r\n");
+    for (int i = 0; i < 300000; i++)
+        buf_addc(&large, 'x');
+    peer_send(&p, buf_str(&large));
+    assert_int_equal(peer_answer(&p, &body), 413);
     peer_close(&p);
     http_server_free(s);
 }
@@ -482,6 +521,7 @@ static void cuts_what_does_not_end(void **state)
 
 RUN_TESTS(cmocka_unit_test(parked_calls_hold_no_worker), cmocka_unit_test(deadlines_end_the_wait),
           cmocka_unit_test(clients_that_leave_are_noticed),
+          cmocka_unit_test(clients_that_left_before_are_noticed),
           cmocka_unit_test(pipelined_requests_wait_their_turn),
           cmocka_unit_test(bodies_can_be_read_again), cmocka_unit_test(streams_park_between_pieces),
           cmocka_unit_test(no_wake_is_lost), cmocka_unit_test(one_wake_is_enough),

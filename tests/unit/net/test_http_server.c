@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 static int echo(struct http_call *c, void *ctx)
 {
@@ -281,10 +282,10 @@ static void waits_with_100(void **state)
     peer_says(&p, "abc");
     assert_int_equal(peer_answer(&p, &body), 200);
     assert_str(body, "abc");
-    // Refused before the body: no 100, and the connection ends, for the body may or may not come.
-    peer_says(
-        &p,
-        "POST /unread HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n");
+    // A large one, refused before it: no 100, and the connection ends, for the body may or may not
+    // come.
+    peer_says(&p, "POST /unread HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: "
+                  "300000\r\n\r\n");
     struct str head = peer_until(&p, "\r\n\r\n");
     assert_true(str_starts(head, STR("HTTP/1.1 403 ")));
     assert_true(str_search(head, STR("Connection: close")) > 0);
@@ -576,6 +577,144 @@ static void says_503_when_full(void **state)
     http_server_free(s);
 }
 
+static void survives_running_out_of_descriptors(void **state)
+{
+    struct http_server *s = serve(echo, NULL, NULL);
+    struct rlimit before, tight;
+    struct peer first = peer_open(s);
+    peer_says(&first, "GET /hello HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_int_equal(peer_answer(&first, NULL), 200);
+    // Room for one more descriptor in this process: the client's end gets it, the server's does
+    // not.
+    int next = dup(0);
+    close(next);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    tight = before;
+    tight.rlim_cur = (rlim_t)next + 1;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
+    struct peer p = peer_open(s);
+    peer_says(&p, "GET /hello HTTP/1.1\r\nHost: x\r\n\r\n");
+    // Meanwhile the others are served.
+    for (int i = 0; i < 50; i++) {
+        peer_says(&first, "GET /hello HTTP/1.1\r\nHost: x\r\n\r\n");
+        assert_int_equal(peer_answer(&first, NULL), 200);
+    }
+    struct pollfd pf = {.fd = p.fd, .events = POLLIN};
+    assert_int_equal(poll(&pf, 1, 50), 0);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(peer_answer(&p, NULL), 200);
+    peer_close(&p);
+    peer_close(&first);
+    http_server_free(s);
+}
+
+// A client that shuts its writing side after the request still gets the answer.
+static void answers_half_closed_clients(void **state)
+{
+    struct http_server *s = serve(echo, NULL, NULL);
+    for (int i = 0; i < 50; i++) {
+        struct peer p = peer_open(s);
+        peer_says(&p,
+                  i % 2 ? "GET /hello HTTP/1.1\r\nHost: x\r\n\r\n" : "GET /hello HTTP/1.0\r\n\r\n");
+        shutdown(p.fd, SHUT_WR);
+        assert_true(str_ends(peer_rest(&p), STR("\r\n\r\nhello\n")));
+        peer_close(&p);
+    }
+    WAIT_FOR(stats_of(s).connections == 0);
+    http_server_free(s);
+}
+
+static void idle_connections_can_speak_again(void **state)
+{
+    struct http_server_config cfg = HTTP_SERVER_DEFAULTS;
+    struct http_server *s = serve(echo, NULL, &cfg);
+    struct peer p = peer_open(s);
+    for (int i = 0; i < 2; i++) {
+        peer_says(&p, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc");
+        assert_int_equal(peer_answer(&p, NULL), 200);
+        usleep(1700000); // its buffers were given back meanwhile
+    }
+    peer_says(&p, "GET /hello HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_int_equal(peer_answer(&p, NULL), 200);
+    peer_close(&p);
+    http_server_free(s);
+}
+
+struct seen {
+    pthread_mutex_t lock;
+    int n, status;
+    char line[300];
+};
+
+static void note_access(void *ctx, const struct http_access *a)
+{
+    struct seen *seen = ctx;
+    pthread_mutex_lock(&seen->lock);
+    seen->n++;
+    seen->status = a->status;
+    snprintf(seen->line, sizeof seen->line,
+             "%" PRISTR " %" PRISTR " %" PRISTR " %s in=%llu aborted=%d agent=%" PRISTR,
+             STRARG(a->method), STRARG(a->target), STRARG(a->remote), a->request_id,
+             (unsigned long long)a->bytes_in, a->aborted, STRARG(a->user_agent));
+    pthread_mutex_unlock(&seen->lock);
+}
+
+static bool restyle(void *ctx, int status, const char *message, struct buf *body,
+                    const char **ret_content_type)
+{
+    buf_addf(body, "<h1>%d</h1>", status);
+    *ret_content_type = "text/html";
+    return status != 403;
+}
+
+static int styled(struct http_call *c, void *ctx)
+{
+    if (str_is(http_path(c), "/403"))
+        http_fail(c, 403, "a \"quoted\" reason");
+    else if (str_is(http_path(c), "/404"))
+        http_fail(c, 404, "nothing here");
+    else
+        return echo(c, NULL);
+    return HTTP_DONE;
+}
+
+static int seen_count(struct seen *seen)
+{
+    pthread_mutex_lock(&seen->lock);
+    int n = seen->n;
+    pthread_mutex_unlock(&seen->lock);
+    return n;
+}
+
+static void tells_and_styles(void **state)
+{
+    struct seen seen = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    struct http_server_config cfg = HTTP_SERVER_DEFAULTS;
+    cfg.access = note_access;
+    cfg.restyle = restyle;
+    struct http_server *s = serve(styled, &seen, &cfg);
+    struct peer p = peer_open(s);
+    struct str body;
+    peer_says(&p, "POST /x?y HTTP/1.1\r\nHost: x\r\nX-Request-Id: id-7\r\nUser-Agent: me/1\r\n"
+                  "Content-Length: 3\r\n\r\nabc");
+    assert_int_equal(peer_answer(&p, &body), 200);
+    WAIT_FOR(seen_count(&seen) == 1);
+    assert_string_equal(seen.line, "POST /x?y 127.0.0.1 id-7 in=3 aborted=0 agent=me/1");
+    assert_int_equal(seen.status, 200);
+    peer_says(&p, "GET /404 HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_true(str_search(peer_until(&p, "\r\n\r\n"), STR("Content-Type: text/html")) > 0);
+    assert_str(peer_until(&p, "</h1>"), "<h1>404</h1>");
+    peer_says(&p, "GET /403 HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_int_equal(peer_answer(&p, &body), 403);
+    assert_str(body, "{\"message\":\"403 Forbidden: a \\\"quoted\\\" reason\"}");
+    peer_says(&p, "bad\r\n\r\n");
+    peer_until(&p, "<h1>400</h1>");
+    WAIT_FOR(seen_count(&seen) == 4);
+    peer_close(&p);
+    http_server_free(s);
+    assert_int_equal(seen.n, 4);
+}
+
 static int shows_request(struct http_call *c, void *ctx)
 {
     struct str v, name, value;
@@ -640,4 +779,8 @@ RUN_TESTS(cmocka_unit_test(answers), cmocka_unit_test(refuses),
           cmocka_unit_test_setup_teardown(sends_large_answers_to_slow_readers, make_large,
                                           drop_large),
           cmocka_unit_test_setup_teardown(cuts_readers_that_stall, make_large, drop_large),
-          cmocka_unit_test(says_503_when_full), cmocka_unit_test(listens_on_unix_sockets))
+          cmocka_unit_test(says_503_when_full),
+          cmocka_unit_test(survives_running_out_of_descriptors),
+          cmocka_unit_test(answers_half_closed_clients),
+          cmocka_unit_test(idle_connections_can_speak_again), cmocka_unit_test(tells_and_styles),
+          cmocka_unit_test(listens_on_unix_sockets))

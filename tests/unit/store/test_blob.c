@@ -79,6 +79,27 @@ static void nothing_leads_outside(void **state)
     assert_int_equal(access("/etc/passwd", F_OK), 0);
 }
 
+// A branch may have hundreds of parts, more than a process may have descriptors.
+static void deep_folders_can_be_removed(void **state)
+{
+    int at = open(F.folder, O_RDONLY | O_DIRECTORY);
+    assert_int_equal(mkdirat(at, "repos/deep", 0700), 0);
+    int fd = openat(at, "repos/deep", O_RDONLY | O_DIRECTORY);
+    for (int i = 0; i < 500; i++) {
+        assert_int_equal(mkdirat(fd, "d", 0700), 0);
+        assert_int_equal(mkdirat(fd, "e", 0700), 0);
+        int next = openat(fd, "d", O_RDONLY | O_DIRECTORY);
+        close(fd);
+        fd = next;
+    }
+    close(fd);
+    OK(blob_remove(F.store, STR("repos/deep"), &F.e));
+    assert_int_not_equal(faccessat(at, "repos/deep", F_OK, 0), 0);
+    // And nothing was left beside it.
+    assert_int_equal(unlinkat(at, "repos", AT_REMOVEDIR), 0);
+    close(at);
+}
+
 static void leftovers_are_swept(void **state)
 {
     struct blob_writer w = BLOB_WRITER_NONE, done = BLOB_WRITER_NONE;
@@ -150,4 +171,5 @@ static void two_writers_do_not_overlap(void **state)
 }
 
 RUN_TESTS(TEST(whole_or_nothing), TEST(nothing_leads_outside), TEST(leftovers_are_swept),
-          TEST(traces_grow_at_their_end), TEST(two_writers_do_not_overlap))
+          TEST(deep_folders_can_be_removed), TEST(traces_grow_at_their_end),
+          TEST(two_writers_do_not_overlap))

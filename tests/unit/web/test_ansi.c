@@ -39,7 +39,8 @@ static void test_lines(void **state)
         {"plain", "plain"},
         {"<script>alert(1)</script>", "&lt;script&gt;alert(1)&lt;/script&gt;"},
         {"\033[31mred\033[0m x", "<span class=\"a f1\">red</span> x"},
-        {"\033[1;32;44mx\033[22my", "<span class=\"a f2 b4 bold\">x</span><span class=\"a f2 b4\">y</span>"},
+        {"\033[1;32;44mx\033[22my",
+         "<span class=\"a f2 b4 bold\">x</span><span class=\"a f2 b4\">y</span>"},
         {"\033[91mx", "<span class=\"a f9\">x</span>"},
         {"\033[38;5;9mx", "<span class=\"a f9\">x</span>"},
         {"\033[38;5;196mx", "<span class=\"a f9\">x</span>"},
@@ -49,7 +50,8 @@ static void test_lines(void **state)
         {"a\rb", "b"},
         {"10%\r50%\r100%\r", "100%"},
         {"a\033[0Kb", "ab"},
-        // What moves the cursor, sets titles, opens links or asks the terminal something is dropped.
+        // What moves the cursor, sets titles, opens links or asks the terminal something is
+        // dropped.
         {"a\033[2Jb\033[10;10Hc\033[?25ld", "abcd"},
         {"a\033]0;title\007b", "ab"},
         {"a\033]8;;javascript:alert(1)\033\\link\033]8;;\033\\", "alink"},
@@ -62,7 +64,10 @@ static void test_lines(void **state)
         {"tab\tx", "tab\tx"},
         {"\xff\xfe", "\xef\xbf\xbd\xef\xbf\xbd"},
         {"\xc0\xaf", "\xef\xbf\xbd\xef\xbf\xbd"},
-        {"\xe2\x80\xae" "evil", "\xef\xbf\xbd" "evil"},
+        {"\xe2\x80\xae"
+         "evil",
+         "\xef\xbf\xbd"
+         "evil"},
         {"gr\xc3\xbc\xc3\x9f", "gr\xc3\xbc\xc3\x9f"},
     };
     for (size_t i = 0; i < ARRAY_SIZE(TABLE); i++) {
@@ -76,9 +81,15 @@ static void test_broken_sequences(void **state)
 {
     (void)state;
     static const char *const HOSTILE[] = {
-        "\033[<script>mx", "\033[31\"><img src=x>mx", "\033]<script>", "\033[31;\"onload=1 m<b>",
-        "section_start:1:<b>[collapsed=true]\r<i>", "section_start:1:x[\"><b>]\r\033[0K<i>",
-        "section_end:1:<b>\r", "\033[38;5;\"><b>mx", "\r\r\033[0K<b>\r",
+        "\033[<script>mx",
+        "\033[31\"><img src=x>mx",
+        "\033]<script>",
+        "\033[31;\"onload=1 m<b>",
+        "section_start:1:<b>[collapsed=true]\r<i>",
+        "section_start:1:x[\"><b>]\r\033[0K<i>",
+        "section_end:1:<b>\r",
+        "\033[38;5;\"><b>mx",
+        "\r\r\033[0K<b>\r",
     };
     for (size_t i = 0; i < ARRAY_SIZE(HOSTILE); i++)
         for (int shape = ANSI_NESTED; shape <= ANSI_FLAT; shape++) {
@@ -94,9 +105,10 @@ static void test_colour_goes_on_over_lines(void **state)
 {
     (void)state;
     char *html = all("\033[31mone\ntwo\033[0m\nthree\n", ANSI_FLAT);
-    assert_string_equal(html, "<div class=\"l\"><span class=\"t\"><span class=\"a f1\">one</span></span></div>\n"
-                              "<div class=\"l\"><span class=\"t\"><span class=\"a f1\">two</span></span></div>\n"
-                              "<div class=\"l\"><span class=\"t\">three</span></div>\n");
+    assert_string_equal(
+        html, "<div class=\"l\"><span class=\"t\"><span class=\"a f1\">one</span></span></div>\n"
+              "<div class=\"l\"><span class=\"t\"><span class=\"a f1\">two</span></span></div>\n"
+              "<div class=\"l\"><span class=\"t\">three</span></div>\n");
     free(html);
 }
 
@@ -111,16 +123,22 @@ static void test_sections_nest(void **state)
                      ANSI_NESTED);
     assert_string_equal(
         html,
-        "<details class=\"sec\" data-sec=\"one\" data-at=\"100\" open><summary class=\"l\" id=\"L1\">"
-        "<a class=\"n\" href=\"#L1\">1</a><span class=\"t\">First</span><span class=\"took\">01:05   "
+        "<details class=\"sec\" data-sec=\"one\" data-at=\"100\" open><summary class=\"l\" "
+        "id=\"L1\">"
+        "<a class=\"n\" href=\"#L1\">1</a><span class=\"t\">First</span><span class=\"took\">01:05 "
+        "  "
         "</span></summary>\n"
-        "<div class=\"l\" id=\"L2\"><a class=\"n\" href=\"#L2\">2</a><span class=\"t\">a</span></div>\n"
+        "<div class=\"l\" id=\"L2\"><a class=\"n\" href=\"#L2\">2</a><span "
+        "class=\"t\">a</span></div>\n"
         "<details class=\"sec\" data-sec=\"two\" data-at=\"101\"><summary class=\"l\" id=\"L3\">"
-        "<a class=\"n\" href=\"#L3\">3</a><span class=\"t\"><span class=\"a f6\">Second</span></span>"
+        "<a class=\"n\" href=\"#L3\">3</a><span class=\"t\"><span class=\"a "
+        "f6\">Second</span></span>"
         "<span class=\"took\">00:03   </span></summary>\n"
-        "<div class=\"l\" id=\"L4\"><a class=\"n\" href=\"#L4\">4</a><span class=\"t\">b</span></div>\n"
+        "<div class=\"l\" id=\"L4\"><a class=\"n\" href=\"#L4\">4</a><span "
+        "class=\"t\">b</span></div>\n"
         "</details>\n</details>\n"
-        "<div class=\"l\" id=\"L5\"><a class=\"n\" href=\"#L5\">5</a><span class=\"t\">after</span></div>\n");
+        "<div class=\"l\" id=\"L5\"><a class=\"n\" href=\"#L5\">5</a><span "
+        "class=\"t\">after</span></div>\n");
     free(html);
 }
 
@@ -130,7 +148,8 @@ static void test_sections_that_do_not_match(void **state)
     // An end without a start is ignored; a start without an end is closed at the end; an outer end
     // closes the inner ones.
     char *html = all("section_end:1:x\r\033[0K\nsection_start:1:a\r\033[0KA\n"
-                     "section_start:2:b\r\033[0KB\nsection_end:3:a\r\033[0K\n", ANSI_NESTED);
+                     "section_start:2:b\r\033[0KB\nsection_end:3:a\r\033[0K\n",
+                     ANSI_NESTED);
     size_t opened = 0, closed = 0;
     for (const char *p = html; (p = strstr(p, "<details")); p++)
         opened++;

@@ -4,7 +4,8 @@
 
 #include "web/markdown.h"
 
-static const struct markdown_base BASE = {STR("/g/p/-/blob/main/docs/"), STR("/g/p/-/raw/main/docs/")};
+static const struct markdown_base BASE = {STR("/g/p/-/blob/main/docs/"),
+                                          STR("/g/p/-/raw/main/docs/")};
 
 static void check(const char *source, const char *want)
 {
@@ -74,9 +75,10 @@ static void test_attacks(void **state)
         "| <script>a</script> |\n|--|\n| [x](javascript:a) |",
     };
     static const char *const NEVER[] = {
-        "<script", "<svg", "<iframe", "<details", "<img src=x", "href=\"javascript", "href=\"JaVa",
-        "href=\"vbscript", "href=\"data", "src=\"data", "href=\"file", "href=\"//", "href=\"/\\",
-        "href=\"/%5C", "src=\"javascript", " onclick=alert", "\" onerror=\"", " ontoggle",
+        "<script",           "<svg",          "<iframe",         "<details",    "<img src=x",
+        "href=\"javascript", "href=\"JaVa",   "href=\"vbscript", "href=\"data", "src=\"data",
+        "href=\"file",       "href=\"//",     "href=\"/\\",      "href=\"/%5C", "src=\"javascript",
+        " onclick=alert",    "\" onerror=\"", " ontoggle",
     };
     for (size_t i = 0; i < ARRAY_SIZE(ATTACKS); i++) {
         struct buf b = BUF_INIT(KIB(64));
@@ -96,7 +98,8 @@ static void test_limits(void **state)
     struct err e;
     for (int i = 0; i < 50000; i++)
         buf_adds(&deep, "> ");
-    assert_int_equal(markdown_html(buf_str(&deep), &BASE, &out, &e) == 0 || e.code == E_LIMIT, true);
+    assert_int_equal(markdown_html(buf_str(&deep), &BASE, &out, &e) == 0 || e.code == E_LIMIT,
+                     true);
     buf_clear(&deep);
     buf_clear(&out);
     for (int i = 0; i < 100000; i++)

@@ -13,7 +13,8 @@ static void test_escape(void **state)
     } TABLE[] = {
         {STR("a<b>&\"'"), "a&lt;b&gt;&amp;&quot;&#39;"},
         {STR("\tx"), "\tx"},
-        {STR("a\0b"), "a\xef\xbf\xbd" "b"},
+        {STR("a\0b"), "a\xef\xbf\xbd"
+                      "b"},
         {STR("\033[31m"), "\xef\xbf\xbd[31m"},
         {STR("\xff"), "\xef\xbf\xbd"},
         {STR("\xc3"), "\xef\xbf\xbd"},
@@ -35,7 +36,9 @@ static void test_lines(void **state)
     (void)state;
     struct buf b = BUF_INIT(KIB(4));
     source_html(STR("one\r\n\n<two>"), &b);
-    assert_non_null(strstr(b.p, "<div class=\"cl\" id=\"L1\"><a href=\"#L1\" tabindex=\"-1\">1</a><code>one</code></div>"));
+    assert_non_null(strstr(
+        b.p,
+        "<div class=\"cl\" id=\"L1\"><a href=\"#L1\" tabindex=\"-1\">1</a><code>one</code></div>"));
     assert_non_null(strstr(b.p, "<code></code>"));
     assert_non_null(strstr(b.p, "id=\"L3\""));
     assert_non_null(strstr(b.p, "&lt;two&gt;"));
@@ -58,7 +61,8 @@ static void test_diff(void **state)
     source_diff_html(&f, "f1", &b);
     assert_non_null(strstr(b.p, "@@ -1,2 +1,2 @@ int f(&lt;T&gt;)"));
     assert_non_null(strstr(b.p, "<tr class=\"del\"><td class=\"dn\" id=\"f1L2\">"));
-    assert_non_null(strstr(b.p, "<tr class=\"add\"><td class=\"dn\"></td><td class=\"dn\" id=\"f1R2\">"));
+    assert_non_null(
+        strstr(b.p, "<tr class=\"add\"><td class=\"dn\"></td><td class=\"dn\" id=\"f1R2\">"));
     assert_non_null(strstr(b.p, "&lt;old&gt;"));
     assert_non_null(strstr(b.p, "No newline at end of file"));
     assert_null(strstr(b.p, "<old"));

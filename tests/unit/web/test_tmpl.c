@@ -119,6 +119,8 @@ static void test_errors_have_a_place(void **state)
         {"{{a", "t:1: a tag is not closed"},
         {"{{a|rot13}}", "t:1: there is no filter 'rot13'"},
         {"{{}}", "t:1: an empty tag"},
+        {"{{^}}", "t:1: an empty tag"},
+        {"{{|time}}", "t:1: an empty tag"},
         {"<a href={{x}}>", "t:1: {{x}} stands in a tag outside of double quotes"},
         {"<a {{x}}>", "t:1: {{x}} stands in a tag outside of double quotes"},
         {"<a href=\"{{{x}}}\">", "t:1: {{x}} stands in a tag outside of double quotes"},
@@ -160,9 +162,15 @@ static void test_ages(void **state)
         int64_t seconds;
         const char *words;
     } TABLE[] = {
-        {0, "just now"},           {59, "59 seconds ago"},      {60, "1 minute ago"},
-        {3599, "59 minutes ago"},  {3600, "1 hour ago"},        {86400, "1 day ago"},
-        {86400 * 45, "1 month ago"}, {86400LL * 800, "2 years ago"}, {-3600, "in the future"},
+        {0, "just now"},
+        {59, "59 seconds ago"},
+        {60, "1 minute ago"},
+        {3599, "59 minutes ago"},
+        {3600, "1 hour ago"},
+        {86400, "1 day ago"},
+        {86400 * 45, "1 month ago"},
+        {86400LL * 800, "2 years ago"},
+        {-3600, "in the future"},
     };
     for (size_t i = 0; i < ARRAY_SIZE(TABLE); i++) {
         struct buf b = BUF_INIT(100);
@@ -189,8 +197,9 @@ static void test_embedded_templates_parse_and_are_clean(void **state)
         int r = tmpl_add(w->set, str_n(n.p + 10, n.n - 15), ASSETS[i].bytes, &w->e);
         if (r)
             fail_msg("%s", w->e.msg);
-        static const char *const BANNED[] = {" style=", "<style", " onclick", " onload", " onerror",
-                                             "javascript:", "<script>", "http://", "https://"};
+        static const char *const BANNED[] = {
+            " style=",     "<style",   " onclick", " onload", " onerror",
+            "javascript:", "<script>", "http://",  "https://"};
         for (size_t k = 0; k < ARRAY_SIZE(BANNED); k++)
             if (str_search(ASSETS[i].bytes, str_of(BANNED[k])) >= 0)
                 fail_msg("%" PRISTR " holds %s", STRARG(n), BANNED[k]);

@@ -194,4 +194,5 @@ static void test_bomb(void **state)
     free(text);
 }
 
-RUN_TESTS(cmocka_unit_test(test_list_and_read), cmocka_unit_test(test_damage), cmocka_unit_test(test_bomb))
+RUN_TESTS(cmocka_unit_test(test_list_and_read), cmocka_unit_test(test_damage),
+          cmocka_unit_test(test_bomb))
