@@ -92,7 +92,7 @@ static void on_deadline(struct loop_timer *t)
 
 static void peer_name(int fd, char out[48])
 {
-    struct sockaddr_storage a;
+    struct sockaddr_storage a = {0};
     socklen_t n = sizeof(a);
     const char *got = NULL;
     if (getpeername(fd, (struct sockaddr *)&a, &n) == 0 && a.ss_family == AF_INET)
