@@ -153,7 +153,7 @@ static int by_short_sha(struct git_repo *r, struct str rev, git_oid *ret, struct
 int git_resolve(struct git_repo *r, struct str rev, struct arena *a, const char **ret_sha,
                 enum git_ref_kind *ret_kind, struct err *e)
 {
-    enum git_ref_kind kind_unused;
+    enum git_ref_kind kind_unused = GIT_KIND_OTHER;
     enum git_ref_kind *kind = ret_kind ? ret_kind : &kind_unused;
     if (rev.n > GIT_REF_NAME_MAX || memchr(rev.n ? rev.p : "", 0, rev.n))
         return err_set(e, E_NOTFOUND, "there is no such revision");

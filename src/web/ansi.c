@@ -245,7 +245,7 @@ static bool is_mark(struct str s, struct mark *ret)
         m.end = true;
     } else
         return false;
-    struct str when;
+    struct str when = STR_NONE;
     str_cut(&s, ':', &when);
     struct str name = s;
     ptrdiff_t options = str_find(s, '[');

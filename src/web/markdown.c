@@ -126,11 +126,8 @@ static void image_to_link(cmark_node *image)
         cmark_node_set_literal(child, cmark_node_get_url(image));
         cmark_node_append_child(link, child);
     }
-    for (cmark_node *next; (child = cmark_node_first_child(image)); child = next) {
-        next = NULL;
-        if (!cmark_node_append_child(link, child))
-            break;
-    }
+    while ((child = cmark_node_first_child(image)) && cmark_node_append_child(link, child))
+        ;
     cmark_node_free(image);
 }
 

@@ -70,7 +70,7 @@ static void fill_level(struct view *v, const struct zip_entry *z, size_t n, stru
     for (size_t i = 0; i < n; i++) {
         if (!str_starts(z[i].name, folder) || z[i].name.n == folder.n)
             continue;
-        struct str rest = str_from(z[i].name, folder.n), name;
+        struct str rest = str_from(z[i].name, folder.n), name = STR_NONE;
         bool is_folder = str_find(rest, '/') >= 0;
         str_cut(&rest, '/', &name);
         // Entries are sorted, so what shares a folder stands together.

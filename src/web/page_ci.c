@@ -432,7 +432,7 @@ static void fill_problems(struct view *v, const char *key, struct str text, stru
         if (!line.n)
             continue;
         struct val *row = val_push(list);
-        struct str tail = line, file, no, col;
+        struct str tail = line, file = STR_NONE, no = STR_NONE, col = STR_NONE;
         int64_t n = 0, c = 0;
         str_cut(&tail, ':', &file);
         str_cut(&tail, ':', &no);

@@ -259,7 +259,7 @@ static int fill_published(struct view *v)
     int r = pages_active(&tx, v->a, v->project.id, &d, &v->e);
     if (r)
         return r == E_NOTFOUND ? 0 : r;
-    struct str base = str_of(v->w->pages_url), below = v->project.full_path, root;
+    struct str base = str_of(v->w->pages_url), below = v->project.full_path, root = STR_NONE;
     size_t scheme = (size_t)str_search(base, STR("://")) + 3;
     str_cut(&below, '/', &root);
     val_str(v->root, "published",

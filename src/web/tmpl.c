@@ -117,7 +117,7 @@ static bool filter_known(struct str f)
 
 static int parse_value(struct tmpl *t, enum op_type type, struct str tag, int line, struct err *e)
 {
-    struct str path, rest = tag;
+    struct str path = STR_NONE, rest = tag;
     str_cut(&rest, '|', &path);
     path = str_trim(path);
     struct op *op = op_add(t, type, path, line);
@@ -372,13 +372,13 @@ static const struct val *lookup(const struct frame *f, struct str path)
 {
     if (str_is(path, "."))
         return f->v;
-    struct str first, rest = path;
+    struct str first = STR_NONE, rest = path;
     str_cut(&rest, '.', &first);
     const struct val *v = NULL;
     for (; f && !v; f = f->up)
         v = val_get(f->v, first);
     while (v && rest.p) {
-        struct str key;
+        struct str key = STR_NONE;
         str_cut(&rest, '.', &key);
         v = val_get(v, key);
     }

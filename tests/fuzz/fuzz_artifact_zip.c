@@ -21,7 +21,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     struct err e;
     if (!zip_list(fd, (int64_t)n, 50, &a, &list, &count, &e))
         for (size_t i = 0; i < count; i++) {
-            if (list[i].name.p[0] == '/' || str_search(list[i].name, STR("../")) >= 0)
+            if (list[i].name.p[0] == '/' || str_starts(list[i].name, STR("../")) ||
+                str_search(list[i].name, STR("/../")) >= 0)
                 abort();
             struct buf out = BUF_INIT(MIB(1));
             (void)!zip_extract(fd, (int64_t)n, list[i].name, &out, &e);

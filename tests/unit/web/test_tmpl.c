@@ -119,6 +119,8 @@ static void test_errors_have_a_place(void **state)
         {"{{a", "t:1: a tag is not closed"},
         {"{{a|rot13}}", "t:1: there is no filter 'rot13'"},
         {"{{}}", "t:1: an empty tag"},
+        {"{{^}}", "t:1: an empty tag"},
+        {"{{|time}}", "t:1: an empty tag"},
         {"<a href={{x}}>", "t:1: {{x}} stands in a tag outside of double quotes"},
         {"<a {{x}}>", "t:1: {{x}} stands in a tag outside of double quotes"},
         {"<a href=\"{{{x}}}\">", "t:1: {{x}} stands in a tag outside of double quotes"},
