@@ -69,13 +69,16 @@ struct param {
             0                                                                                      \
         }                                                                                          \
     }
-// OPT("visibility", STR, "Who may see it.", .values = "private|internal|public")
-#define OPT(name_, type_, doc_, ...)                                                               \
+// OPT(name, type, doc, further fields...):
+// OPT("visibility", STR, "Who may see it.", .values = "private|public")
+#define OPT(name_, type_, ...)                                                                     \
     {                                                                                              \
-        .name = name_, .type = TYPE_##type_, .doc = doc_, ##__VA_ARGS__                \
+        .name = name_, .type = TYPE_##type_, .doc = __VA_ARGS__                                    \
     }
-#define REQ(name_, type_, doc_, ...)                                                               \
-    OPT(name_, type_, doc_, .required = true, ##__VA_ARGS__)
+#define REQ(name_, type_, ...)                                                                     \
+    {                                                                                              \
+        .name = name_, .type = TYPE_##type_, .required = true, .doc = __VA_ARGS__                  \
+    }
 
 struct route {
     enum api_method method;
@@ -98,10 +101,11 @@ struct route {
 };
 #define API_BODY_MAX KIB(512)
 
+// ROUTE(method, path, handler, scope, role, .doc = ... and further fields)
 #define ROUTE(method_, pattern_, handle_, scope_, role_, ...)                                      \
     {                                                                                              \
         .method = API_##method_, .pattern = "/api/v4" pattern_, .handle = handle_,                 \
-        .scope = NEED_##scope_, .role = ROLE_##role_, ##__VA_ARGS__                    \
+        .scope = NEED_##scope_, .role = ROLE_##role_, __VA_ARGS__                                  \
     }
 
 struct route_table {

@@ -273,7 +273,7 @@ int url_parse(struct str s, struct url *ret, struct err *e)
         u.scheme = str_head(s, 5);
     else
         return err_set(e, E_INVALID, "a URL must begin with http:// or https://");
-    struct str rest = str_from(s, u.scheme.n + 3);
+    struct str rest = str_n(s.p + u.scheme.n + 3, s.n - u.scheme.n - 3);
     ptrdiff_t fragment = str_find(rest, '#');
     if (fragment >= 0)
         rest.n = (size_t)fragment;

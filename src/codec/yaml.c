@@ -148,12 +148,14 @@ static int on_start(struct parse *p, const yaml_event_t *ev, enum yaml_kind kind
     int r = new_node(p, kind, pos, tag, &n);
     if (r)
         return r;
+    struct str name = str_of((const char *)anchor);
+    if (!arena_fits(p->a, name.n + 64))
+        return no_room(p, pos);
     if (p->depth == p->stack_cap) {
         p->stack_cap = p->stack_cap ? p->stack_cap * 2 : 32;
         p->stack = mem_grow(p->stack, p->stack_cap, sizeof(*p->stack));
     }
-    p->stack[p->depth++] =
-        (struct frame){n, p->nkids, anchor ? arena_dup(p->a, str_of((const char *)anchor)) : NULL};
+    p->stack[p->depth++] = (struct frame){n, p->nkids, anchor ? arena_dup(p->a, name) : NULL};
     return 0;
 }
 

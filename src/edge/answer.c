@@ -26,18 +26,28 @@ static void field(struct buf *to, const char *name, struct str value)
     buf_add(to, STR("\r\n"));
 }
 
+// Written once a second.
+static const char *date_now(struct worker *w)
+{
+    int64_t now = clock_wall_ms();
+    if (now / 1000 != w->date_second) {
+        w->date_second = now / 1000;
+        clock_http_date(now, w->date);
+    }
+    return w->date;
+}
+
 // The status line and what every answer of the edge carries; `close` also says whether the
 // connection ends.
 static void begin_head(struct conn *c, int status)
 {
     struct buf *b = &c->w->scratch;
     struct exchange *x = c->x;
-    char date[CLOCK_RFC3339_SIZE];
     x->status = status;
     x->begun = true;
     buf_clear(b);
     http1_write_status(b, status);
-    field(b, "Date", str_of(clock_http_date(clock_wall_ms(), date)));
+    field(b, "Date", str_of(date_now(c->w)));
     field(b, "X-Request-Id", str_of(x->request_id));
     if (!x->keep_alive || x->close)
         field(b, "Connection", STR("close"));
@@ -147,7 +157,7 @@ void answer_health(struct conn *c)
 {
     bool draining = __atomic_load_n(&c->w->edge->draining, __ATOMIC_RELAXED);
     edge_answer_text(c, draining ? 503 : 200, "application/json",
-                draining ? STR("{\"status\":\"draining\"}\n") : STR("{\"status\":\"ok\"}\n"));
+                     draining ? STR("{\"status\":\"draining\"}\n") : STR("{\"status\":\"ok\"}\n"));
 }
 
 void answer_metrics(struct conn *c)
@@ -175,7 +185,9 @@ static void page_fields(struct buf *b, const struct site_file *f)
         field(b, "Vary", STR("Accept-Encoding"));
 }
 
-static void send_page(struct conn *c, int status, struct site_file *f, const struct verdict *v)
+// `body`: the whole file in memory, or p == NULL: it is f->fd, which is taken over for large ones.
+static void send_page(struct conn *c, int status, struct site_file *f, struct str body,
+                      const struct verdict *v)
 {
     struct exchange *x = c->x;
     struct buf *b = &c->w->scratch;
@@ -193,19 +205,21 @@ static void send_page(struct conn *c, int status, struct site_file *f, const str
         buf_addf(b, "Content-Range: bytes %lld-%lld/%lld\r\n", (long long)v->first,
                  (long long)(v->first + v->length - 1), (long long)f->size);
     http1_write_field_u64(b, STR("Content-Length"), (uint64_t)v->length);
-    struct str body = STR_NONE;
-    if (!x->get_head && v->length <= (int64_t)sizeof(piece)) {
+    if (x->get_head) {
+        body = STR_NONE;
+    } else if (body.p) {
+        body = str_n(body.p + v->first, (size_t)v->length);
+    } else if (v->length <= (int64_t)sizeof(piece)) {
         ssize_t n = pread(f->fd, piece, (size_t)v->length, v->first);
         body = str_n(piece, n > 0 ? (size_t)n : 0);
         if (n != v->length)
-            x->close = true; // cut short: the file shrank; the missing length tells the client
-    } else if (!x->get_head) {
+            x->close = true; // the file shrank: the missing bytes tell the client
+    } else {
         x->file = fd_take(&f->fd);
         x->file_at = v->first;
         x->file_left = v->length;
     }
     finish(c, body);
-    fd_close(&f->fd);
 }
 
 static void send_bare(struct conn *c, int status, const struct site_file *f)
@@ -220,7 +234,7 @@ static void send_bare(struct conn *c, int status, const struct site_file *f)
     finish(c, STR_NONE);
 }
 
-static void send_file(struct conn *c, struct site_file *f)
+static void send_file(struct conn *c, struct site_file *f, struct str body)
 {
     const struct http1_head *h = &c->w->head;
     const struct conditions cond = {
@@ -234,12 +248,25 @@ static void send_file(struct conn *c, struct site_file *f)
     };
     const struct representation r = {str_of(f->etag), f->mtime_ms, f->size};
     struct verdict v = conditional_decide(&cond, &r);
-    if (v.status == 200 || v.status == 206) {
-        send_page(c, v.status, f, &v);
+    if (v.status == 200 || v.status == 206)
+        send_page(c, v.status, f, body, &v);
+    else
+        send_bare(c, v.status, f);
+}
+
+// Reads a small file whole, keeps it for the next request, and sends it.
+static void send_and_keep(struct conn *c, struct site_file *f, const struct site_place *place,
+                          struct str key)
+{
+    char body[SITE_CACHE_FILE];
+    struct worker *w = c->w;
+    if (key.n == 0 || place->path[0] == '\0' || f->size > (int64_t)sizeof(body) ||
+        pread(f->fd, body, (size_t)f->size, 0) != f->size) {
+        send_file(c, f, STR_NONE);
         return;
     }
-    send_bare(c, v.status, f);
-    fd_close(&f->fd);
+    site_cache_put(&w->pages, key, f, place, body, loop_now(w->loop));
+    send_file(c, f, str_n(body, (size_t)f->size));
 }
 
 static void send_redirect(struct conn *c, const char *location)
@@ -257,33 +284,24 @@ static void send_redirect(struct conn *c, const char *location)
     finish(c, STR_NONE);
 }
 
-void answer_page(struct conn *c, struct str ns, struct str host)
+static void find_page(struct conn *c, struct str ns, struct str host, struct str key)
 {
     struct worker *w = c->w;
     const struct http1_head *h = &w->head;
-    struct exchange *x = c->x;
     struct site_path path;
     struct site_file f;
+    struct site_place place;
     enum site_found found;
     char location[SITE_LOCATION_MAX];
     struct err e;
-    take_request_end(c);
-    if (!str_is(h->method, "GET") && !str_is(h->method, "HEAD")) {
-        answer_error(c, 405, "published pages are only read: GET and HEAD", true, false);
-        return;
-    }
     int r = site_path_parse(h->path, &path, &e);
     if (r) {
         STAT_ADD(w->stats.bad_requests, 1);
         answer_error(c, r == E_LIMIT ? 414 : 400, e.msg, true, false);
         return;
     }
-    if (w->edge->pages.fd < 0) {
-        answer_error(c, 404, "no pages are published here", true, false);
-        return;
-    }
     r = site_find(&w->edge->pages, ns, host, &path, http1_get(h, STR("Accept-Encoding")), &found,
-                  &f, location, &e);
+                  &f, &place, location, &e);
     if (r) {
         answer_error(c, r == E_LIMIT ? 503 : 500, e.msg, true, false);
         return;
@@ -291,14 +309,40 @@ void answer_page(struct conn *c, struct str ns, struct str host)
     if (found == SITE_REDIRECT) {
         send_redirect(c, location);
     } else if (found == SITE_FILE) {
-        send_file(c, &f);
+        send_and_keep(c, &f, &place, key);
     } else if (f.fd >= 0) {
         const struct verdict whole = {404, 0, f.size};
-        send_page(c, 404, &f, &whole);
+        send_page(c, 404, &f, STR_NONE, &whole);
     } else {
-        x->status = 404;
         answer_error(c, 404, "there is no such page", true, false);
     }
+    fd_close(&f.fd);
+}
+
+void answer_page(struct conn *c, struct str ns, struct str host)
+{
+    struct worker *w = c->w;
+    const struct http1_head *h = &w->head;
+    char text[SITE_CACHE_KEY];
+    take_request_end(c);
+    if (!str_is(h->method, "GET") && !str_is(h->method, "HEAD")) {
+        answer_error(c, 405, "published pages are only read: GET and HEAD", true, false);
+        return;
+    }
+    if (w->edge->pages.fd < 0) {
+        answer_error(c, 404, "no pages are published here", true, false);
+        return;
+    }
+    struct str key = {text,
+                      site_cache_key(text, ns, h->path, http1_get(h, STR("Accept-Encoding")))};
+    const struct site_entry *kept =
+        key.n ? site_cache_get(&w->pages, &w->edge->pages, key, loop_now(w->loop)) : NULL;
+    if (kept) {
+        struct site_file f = kept->file;
+        send_file(c, &f, str_n(kept->body, (size_t)f.size));
+        return;
+    }
+    find_page(c, ns, host, key);
 }
 
 enum step answer_step(struct conn *c)

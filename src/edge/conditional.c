@@ -75,7 +75,7 @@ static struct verdict decide_range(struct str range, const struct representation
     if (dash < 0)
         return whole(r);
     struct str a = str_head(spec, (size_t)dash), b = str_from(spec, (size_t)dash + 1);
-    int64_t first, last;
+    int64_t first = 0, last = 0;
     if (a.n == 0) { // the last `n` bytes
         if (!range_number(b, &last))
             return whole(r);

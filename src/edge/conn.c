@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The client's connection: one enum, one step(). Readiness only sets flags and calls edge_conn_step,
-// which goes as far as it can; timers and the upstream do the same. A closed connection is freed at
-// the end of the loop's turn.
+// The client's connection: one enum, one step(). Readiness only sets flags and calls
+// edge_conn_step, which goes as far as it can; timers and the upstream do the same. A closed
+// connection is freed at the end of the loop's turn.
 #include "edge/worker.h"
 
 #include "base/clock.h"
@@ -92,7 +92,7 @@ static void on_deadline(struct loop_timer *t)
 
 static void peer_name(int fd, char out[48])
 {
-    struct sockaddr_storage a;
+    struct sockaddr_storage a = {0};
     socklen_t n = sizeof(a);
     const char *got = NULL;
     if (getpeername(fd, (struct sockaddr *)&a, &n) == 0 && a.ss_family == AF_INET)

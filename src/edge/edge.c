@@ -79,8 +79,8 @@ static int upstream_unix(struct edge *ed, const char *path, struct err *e)
 
 static int parse_upstream(struct edge *ed, const char *text, struct err *e)
 {
-    char host[64];
-    uint16_t port;
+    char host[64] = "";
+    uint16_t port = 0;
     if (!text)
         return err_set(e, E_INVALID, "an upstream is needed: unix:PATH or ADDRESS:PORT");
     if (!strncmp(text, "unix:", 5))
@@ -109,8 +109,8 @@ static int parse_upstream(struct edge *ed, const char *text, struct err *e)
 static int open_listeners(struct edge *ed, struct err *e)
 {
     for (size_t i = 0; i < ed->cfg.nlisten; i++) {
-        char host[64];
-        uint16_t port;
+        char host[64] = "";
+        uint16_t port = 0;
         int r = split_address(ed->cfg.listen[i], host, &port, e);
         if (!r)
             r = fd_listen_tcp(host, port, &ed->listeners[i], e);

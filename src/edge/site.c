@@ -19,8 +19,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define LINK_MAX_BYTES 512
-#define SWAP_RETRIES   20
+#define SWAP_RETRIES 20
 
 // Walks one segment at a time without following any symlink, for kernels and seccomp profiles
 // without openat2. Symlinks inside a site are then missing instead of followed.
@@ -78,9 +77,10 @@ void site_root_close(struct site_root *r)
 
 // One publication: where it is, and which part of the request's path it answers.
 struct site {
-    int fd;                    // its public folder
-    char link[LINK_MAX_BYTES]; // what the project's symlink said: "@store/1/2/public"
-    const char *rest;          // the path inside it
+    int fd;                   // its public folder
+    char link[SITE_LINK_MAX]; // what the project's symlink said, cut: "@store/1/2/public"
+    struct site_place place;
+    const char *rest; // the path inside it
 };
 
 // "../../@store/<project>/<job>/public" -> "@store/<project>/<job>/public" in place; false for
@@ -102,18 +102,19 @@ static bool check_link(char *link)
     return true;
 }
 
-static bool read_link(int dir, const char *name, char out[LINK_MAX_BYTES])
+static bool read_link(int dir, const char *name, struct site *ret)
 {
-    ssize_t n = readlinkat(dir, name, out, LINK_MAX_BYTES - 1);
-    if (n <= 0 || n >= LINK_MAX_BYTES - 1)
+    ssize_t n = readlinkat(dir, name, ret->link, SITE_LINK_MAX - 1);
+    if (n <= 0 || n >= SITE_LINK_MAX - 1)
         return false;
-    out[n] = '\0';
-    return check_link(out);
+    ret->link[n] = '\0';
+    memcpy(ret->place.link, ret->link, (size_t)n + 1);
+    return check_link(ret->link);
 }
 
 // Walks down from the namespace's folder until a segment is a project's symlink. A path cannot be a
 // folder of projects and a project at once, so the first symlink is also the longest prefix.
-static bool find_project(int ns, const char *path, char link[LINK_MAX_BYTES], const char **ret_rest)
+static bool find_project(int ns, const char *path, struct site *ret)
 {
     _autofd_ int at = dup(ns);
     char segment[256];
@@ -124,8 +125,8 @@ static bool find_project(int ns, const char *path, char link[LINK_MAX_BYTES], co
         memcpy(segment, p, n);
         segment[n] = '\0';
         p += n;
-        if (read_link(at, segment, link)) {
-            *ret_rest = *p ? p + 1 : p;
+        if (read_link(at, segment, ret)) {
+            ret->rest = *p ? p + 1 : p;
             return true;
         }
         int next = openat(at, segment, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -140,7 +141,7 @@ static bool find_project(int ns, const char *path, char link[LINK_MAX_BYTES], co
 static bool site_locate(const struct site_root *r, struct str ns, struct str host,
                         const struct site_path *path, struct site *ret)
 {
-    char folder[LINK_MAX_BYTES], root[LINK_MAX_BYTES];
+    char folder[SITE_LINK_MAX], root[SITE_LINK_MAX];
     if (ns.n == 0 || ns.n > 255 || host.n > 255 || str_find(ns, '/') >= 0)
         return false;
     snprintf(folder, sizeof(folder), "@live/%" PRISTR, STRARG(ns));
@@ -148,10 +149,21 @@ static bool site_locate(const struct site_root *r, struct str ns, struct str hos
     _autofd_ int dir = open_beneath(r->fd, folder, O_PATH | O_DIRECTORY, false);
     if (dir < 0)
         return false;
-    if (find_project(dir, path->p, ret->link, &ret->rest))
-        return true;
-    ret->rest = path->p;
-    return read_link(dir, root, ret->link);
+    bool found = find_project(dir, path->p, ret);
+    ret->place.at_root = !found;
+    if (!found) {
+        ret->rest = path->p;
+        found = read_link(dir, root, ret);
+    }
+    size_t prefix = (size_t)(ret->rest - path->p); // of a project, with its slash if any follows
+    if (prefix && *ret->rest != '\0')
+        prefix--;
+    int n = ret->place.at_root
+                ? snprintf(ret->place.path, SITE_LINK_MAX, "%s/%s", folder, root)
+                : snprintf(ret->place.path, SITE_LINK_MAX, "%s/%.*s", folder, (int)prefix, path->p);
+    if (n >= SITE_LINK_MAX)
+        ret->place.path[0] = '\0';
+    return found;
 }
 
 static bool open_regular(int dir, const char *name, struct stat *st, int *ret_fd)
@@ -259,24 +271,34 @@ static bool unchanged(const struct site_root *r, struct str ns, struct str host,
     return site_locate(r, ns, host, path, &now) && !strcmp(now.link, was->link);
 }
 
+// "Missing" for want of a descriptor is no answer.
+static int out_of_descriptors(struct err *e)
+{
+    if (errno != EMFILE && errno != ENFILE && errno != ENOMEM)
+        return 0;
+    return err_set(e, E_LIMIT, "no descriptor is left to open a page");
+}
+
 int site_find(const struct site_root *r, struct str ns, struct str host,
               const struct site_path *path, struct str accept_encoding, enum site_found *ret,
-              struct site_file *f, char *location, struct err *e)
+              struct site_file *f, struct site_place *ret_place, char *location, struct err *e)
 {
     *f = (struct site_file){.fd = -1};
     for (int i = 0; i < SWAP_RETRIES; i++) {
-        struct site s;
+        struct site s = {.fd = -1};
+        errno = 0;
         if (!site_locate(r, ns, host, path, &s)) {
             *ret = SITE_MISSING;
-            return 0;
+            return out_of_descriptors(e);
         }
         _autofd_ int fd = open_beneath(r->fd, s.link, O_PATH | O_DIRECTORY, false);
         s.fd = fd;
-        if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM))
-            return err_set(e, E_LIMIT, "no descriptor left to open a page");
+        if (fd < 0 && out_of_descriptors(e))
+            return E_LIMIT;
         *ret = fd < 0 ? SITE_MISSING : site_look(&s, path, accept_encoding, f);
         if (*ret == SITE_REDIRECT)
             site_path_location(path, location, SITE_LOCATION_MAX);
+        *ret_place = s.place;
         if (*ret != SITE_MISSING)
             return 0;
         if (!unchanged(r, ns, host, path, &s))

@@ -39,6 +39,16 @@ struct site_file {
     char etag[SITE_ETAG_MAX];
 };
 
+#define SITE_LINK_MAX 512
+
+// Where a file came from: while readlink(path) below the pages folder still gives `link`, the same
+// lookup finds the same file.
+struct site_place {
+    char path[SITE_LINK_MAX]; // "@live/team/project"; empty: not told (too long)
+    char link[SITE_LINK_MAX]; // as readlink gives it
+    bool at_root;             // the site answers for its whole host
+};
+
 // Looks `path` up in the sites of `ns`: the longest project prefix wins; a project whose own name
 // is `host` (the whole name, "<namespace>.pages.localhost") stands at the root. `accept_encoding`
 // is the request's header (p == NULL: none) and picks a precompressed variant beside the file. On
@@ -46,4 +56,5 @@ struct site_file {
 // (descriptors).
 int site_find(const struct site_root *r, struct str ns, struct str host,
               const struct site_path *path, struct str accept_encoding, enum site_found *ret,
-              struct site_file *ret_file, char *location, struct err *e) MUST_USE;
+              struct site_file *ret_file, struct site_place *ret_place, char *location,
+              struct err *e) MUST_USE;

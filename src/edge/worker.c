@@ -301,6 +301,7 @@ void worker_done(struct worker *w)
     }
     while (w->free_blocks)
         free(block_take(w));
+    site_cache_done(&w->pages);
     buf_done(&w->scratch);
     loop_free(w->loop);
 }

@@ -9,11 +9,13 @@
 //   itself answers
 #pragma once
 
+#include "base/clock.h"
 #include "codec/http1.h"
 #include "edge/edge.h"
 #include "edge/outq.h"
 #include "edge/route.h"
 #include "edge/site.h"
+#include "edge/site_cache.h"
 #include "edge/stats.h"
 #include "os/loop.h"
 
@@ -156,6 +158,9 @@ struct worker {
     struct buf scratch;     // heads and small answers, valid within one step
     struct http1_head head; // the last parsed head, valid within one step
     struct upstream up;
+    struct site_cache pages;
+    int64_t date_second; // of `date`, the Date header's text
+    char date[CLOCK_RFC3339_SIZE];
     struct stats stats; // written here, read by any thread
     uint64_t next_id;
     char id_prefix[12];

@@ -430,7 +430,7 @@ static int read_streamed(struct http_call *c, char *to, size_t n, size_t *ret_n,
     // Plain length and nothing buffered: from the socket into the caller's memory.
     if (c->head.body == HTTP1_BODY_LENGTH && c->piece.n == 0 && raw_bytes(c).n == 0 &&
         !c->body_done && p->left > 0) {
-        size_t got;
+        size_t got = 0;
         int rc = receive(c, to, (size_t)MIN((uint64_t)n, p->left), &got, e);
         if (rc < 0)
             return rc;
@@ -455,6 +455,8 @@ static int read_streamed(struct http_call *c, char *to, size_t n, size_t *ret_n,
 int http_read_body(struct http_call *c, void *to, size_t n, size_t *ret_n, struct err *e)
 {
     *ret_n = 0;
+    if (n == 0)
+        return 0;
     bool limited = c->body_limit >= 0;
     if (limited && c->head.body == HTTP1_BODY_LENGTH && c->head.length > (uint64_t)c->body_limit)
         return over_limit(c, e);

@@ -137,10 +137,10 @@ struct http_server *http_call_server(struct http_call *c);
 int64_t http_content_length(const struct http_call *c);
 // Replaces body_max for this call; before reading. -1: no limit.
 void http_body_limit(struct http_call *c, int64_t max);
-// Reads up to n bytes, blocking; *ret_n == 0 is the end. E_IO: the client went away, cut the body
-// or was too slow; E_LIMIT: over the limit (answer 413); E_INVALID: broken chunks. After an error
-// the answer carries `Connection: close`; for slow clients and broken chunks the server replaces it
-// by its own 408 or 400.
+// Reads up to n (at least 1) bytes, blocking; *ret_n == 0 is the end. E_IO: the client went away,
+// cut the body or was too slow; E_LIMIT: over the limit (answer 413); E_INVALID: broken chunks.
+// After an error the answer carries `Connection: close`; for slow clients and broken chunks the
+// server replaces it by its own 408 or 400.
 int http_read_body(struct http_call *c, void *to, size_t n, size_t *ret_n, struct err *e) MUST_USE;
 // The whole body, up to the limit and the buffer's ceiling: E_LIMIT. Bodies up to 64 KiB can be
 // read again after a park.

@@ -154,7 +154,7 @@ int fd_listen_tcp(const char *host, uint16_t port, int *ret_fd, struct err *e)
 
 int fd_tcp_port(int fd, uint16_t *ret_port, struct err *e)
 {
-    struct sockaddr_storage sa;
+    struct sockaddr_storage sa = {0};
     socklen_t len = sizeof sa;
     if (getsockname(fd, (struct sockaddr *)&sa, &len) < 0)
         return err_errno(e, errno, "cannot read the address of descriptor %d", fd);

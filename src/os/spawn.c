@@ -309,7 +309,7 @@ int spawn_run(const struct spawn_options *o, struct str input, struct buf *out, 
               int64_t deadline, int *ret_code, struct err *e)
 {
     struct spawn_options with = *o;
-    struct spawn_fd fds[SPAWN_FDS_MAX];
+    struct spawn_fd fds[SPAWN_FDS_MAX] = {{0}};
     BUG_ON(o->nfds + 3 > SPAWN_FDS_MAX);
     for (size_t i = 0; i < o->nfds; i++)
         fds[i] = o->fds[i];

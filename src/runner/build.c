@@ -366,6 +366,7 @@ static enum outcome run_script(struct work *w, struct str script, struct stage *
     }
     s->argv = argv;
     enum outcome why = run_stage(w, s, ret_status);
+    s->argv = NULL;
     w->nfiles = had;
     return why;
 }

@@ -12,6 +12,9 @@
 //     TRY(project_update(&tx, &p, e));
 //     return tx_commit(&tx, e);            // leaving without it rolls back
 //
+// Reads are short too: while one is open the write-ahead log cannot be folded into the database, so
+// end it before sending a large answer or waiting for anything.
+//
 // Rows. Every area has one header (users.h, projects.h, ...) with plain structs and functions that
 // take the transaction first. Texts in rows are NUL-terminated copies in the arena that the caller
 // passed; a text that is absent is empty with p == NULL or "". Times are wall milliseconds, 0 =

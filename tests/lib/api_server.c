@@ -113,7 +113,8 @@ static int start(struct server *s, const char *state, int64_t poll_ms, struct er
     git_start();
     TRY(store_open(state, STORE_SERVER | STORE_SYNC_NORMAL, &s->store, e));
     mkdir(repos, 0700);
-    s->forge = (struct forge){.store = s->store, .repo_create = git_repo_create, .password_fast = true};
+    s->forge =
+        (struct forge){.store = s->store, .repo_create = git_repo_create, .password_fast = true};
     store_on_wake(s->store, wake, s);
     TRY(make_people(s, e));
     struct http_server_config h = HTTP_SERVER_DEFAULTS;

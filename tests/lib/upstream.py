@@ -58,9 +58,9 @@ class Upstream:
         Connection: close and the idle connections are dropped once nothing has come for a moment."""
         self.draining = graceful
         if self.listener:
-            self.ending = True
             if not graceful:
                 self.listener.shutdown(socket.SHUT_RDWR)
+            self.ending = True
             self.acceptor.join()
             self.listener.close()
             self.listener = None

@@ -2,6 +2,7 @@
 #include "../../lib/test.h"
 
 #include "edge/site.h"
+#include "edge/site_cache.h"
 
 #include <fcntl.h>
 #include <ftw.h>
@@ -103,6 +104,7 @@ static int remove_root(void **state)
 }
 
 static char location[SITE_LOCATION_MAX];
+static struct site_place place;
 
 static enum site_found find(const char *url, struct str accept, struct site_file *f, char body[64])
 {
@@ -110,7 +112,7 @@ static enum site_found find(const char *url, struct str accept, struct site_file
     enum site_found found;
     assert_int_equal(site_path_parse(str_of(url), &p, NULL), 0);
     assert_int_equal(site_find(&root, STR("team"), STR("team.pages.localhost"), &p, accept, &found,
-                               f, location, NULL),
+                               f, &place, location, NULL),
                      0);
     body[0] = '\0';
     if (f->fd >= 0) {
@@ -201,6 +203,55 @@ static void swap_changes_the_tag(void **state)
     publish("@live/team/site", "../../@store/1/10/public");
 }
 
+static void kept_pages_live_as_long_as_their_publication(void **state)
+{
+    (void)state;
+    struct site_cache cache = {0};
+    struct site_file f;
+    char body[64], text[SITE_CACHE_KEY];
+    assert_int_equal(find("/site/docs/", STR_NONE, &f, body), SITE_FILE);
+    assert_string_equal(place.path, "@live/team/site");
+    assert_false(place.at_root);
+    struct str key = {text, site_cache_key(text, STR("team"), STR("/site/docs/"), STR_NONE)};
+    site_cache_put(&cache, key, &f, &place, "docs", 1000);
+    const struct site_entry *e = site_cache_get(&cache, &root, key, 900000);
+    assert_non_null(e);
+    assert_memory_equal(e->body, "docs", 4);
+    assert_string_equal(e->file.etag, f.etag);
+    publish("@live/team/site", "../../@store/1/13/public");
+    assert_null(site_cache_get(&cache, &root, key, 900000));
+    publish("@live/team/site", "../../@store/1/10/public");
+    assert_null(site_cache_get(&cache, &root, key, 900000));
+    assert_int_equal(cache.bytes, 0);
+
+    // a site at the root of its host may be covered by a newer project at any time
+    assert_int_equal(find("/other/page", STR_NONE, &f, body), SITE_FILE);
+    assert_string_equal(place.path, "@live/team/team.pages.localhost");
+    assert_true(place.at_root);
+    site_cache_put(&cache, key, &f, &place, "0123456789", 1000);
+    assert_non_null(site_cache_get(&cache, &root, key, 1000 + SITE_CACHE_AGE_MS - 1));
+    assert_null(site_cache_get(&cache, &root, key, 1000 + SITE_CACHE_AGE_MS));
+
+    // the nested project's link is its own
+    assert_int_equal(find("/sub/deep/", STR_NONE, &f, body), SITE_FILE);
+    assert_string_equal(place.path, "@live/team/sub/deep");
+
+    // never more than the ceiling
+    char name[32];
+    f.size = SITE_CACHE_FILE;
+    char *large = calloc(1, SITE_CACHE_FILE);
+    for (int i = 0; i < 1000; i++) {
+        snprintf(name, sizeof(name), "/%d", i);
+        key.n = site_cache_key(text, STR("team"), str_of(name), STR_NONE);
+        site_cache_put(&cache, key, &f, &place, large, 1000);
+        assert_true(cache.bytes <= SITE_CACHE_BYTES);
+    }
+    assert_non_null(site_cache_get(&cache, &root, key, 1000));
+    free(large);
+    site_cache_done(&cache);
+    assert_int_equal(site_cache_key(text, STR("team"), str_n(text, SITE_CACHE_KEY), STR_NONE), 0);
+}
+
 static void unknown_namespaces_have_nothing(void **state)
 {
     (void)state;
@@ -211,7 +262,7 @@ static void unknown_namespaces_have_nothing(void **state)
         enum site_found found;
         assert_int_equal(site_path_parse(STR("/site/"), &p, NULL), 0);
         assert_int_equal(site_find(&root, str_of(NAMES[i]), STR("x.pages.localhost"), &p, STR_NONE,
-                                   &found, &f, location, NULL),
+                                   &found, &f, &place, location, NULL),
                          0);
         assert_int_equal(found, SITE_MISSING);
         assert_int_equal(f.fd, -1);
@@ -224,6 +275,7 @@ int main(void)
         cmocka_unit_test(files_by_url),
         cmocka_unit_test(variants_by_accept_encoding),
         cmocka_unit_test(swap_changes_the_tag),
+        cmocka_unit_test(kept_pages_live_as_long_as_their_publication),
         cmocka_unit_test(unknown_namespaces_have_nothing),
     };
     return cmocka_run_group_tests(tests, make_root, remove_root);

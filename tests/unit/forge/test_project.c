@@ -2,6 +2,9 @@
 // Making and removing projects and groups, managing members, and what a crash leaves.
 #include "fixture.h"
 
+#include "forge/upkeep.h"
+#include "store/pages.h"
+#include "store/sessions.h"
 #include "store/trash.h"
 
 #include <errno.h>
@@ -104,6 +107,52 @@ static void stray_repositories_are_swept(void **state)
     assert_int_equal(project_sweep_repos(&G, &F.e), 0);
 }
 
+static void upkeep_forgets_what_is_over(void **state)
+{
+    struct user ada = account("ada", false);
+    struct actor a = actor_of(ada), in;
+    struct project p;
+    struct project_new n = {.path = STR("x"), .visibility = -1};
+    char cookie[TOKEN_TEXT_SIZE];
+    int64_t now = clock_wall_ms();
+    OK(project_create(&G, &F.a, &a, &n, &p, &F.e));
+    OK(auth_session_begin(&G, &F.a, &a, STR(""), STR(""), cookie, &in, &F.e));
+    struct pages_deployment old = {.project_id = p.id, .dir = STR("pages/old")};
+    struct pages_deployment new = {.project_id = p.id, .dir = STR("pages/new")};
+    char dir[2][128];
+    for (int i = 0; i < 2; i++) {
+        snprintf(dir[i], sizeof(dir[i]), "%s/pages/%s", F.folder, i ? "new" : "old");
+        assert_int_equal(mkdir(dir[i], 0700), 0);
+    }
+    {
+        _autotx_ struct tx tx = TX_NONE;
+        OK(store_write(F.store, &tx, &F.e));
+        OK(pages_insert(&tx, &old, &F.e));
+        OK(pages_insert(&tx, &new, &F.e));
+        OK(pages_activate(&tx, old.id, &F.e));
+        OK(pages_activate(&tx, new.id, &F.e));
+        OK(tx_commit(&tx, &F.e));
+    }
+    OK(forge_upkeep(&G, now, &F.e));
+    assert_true(exists(dir[0])); // somebody may still be reading it
+    struct session *list;
+    size_t left;
+    OK(forge_upkeep(&G, now + PAGES_KEEP_MS + SESSION_LIFE_MS + 60000, &F.e));
+    assert_false(exists(dir[0]));
+    assert_true(exists(dir[1]));
+    {
+        _autotx_ struct tx tx = TX_NONE;
+        OK(store_read(F.store, &tx, &F.e));
+        OK(session_list(&tx, &F.a, ada.id, &list, &left, &F.e));
+        assert_int_equal(left, 0);
+    }
+    int64_t removed;
+    OK(fake_repo(arena_printf(&F.a, "%s/repos/@hashed/aa/bb/aabb.git", F.folder), STR("main"),
+                 &F.e));
+    OK(forge_start(&G, &removed, &F.e));
+    assert_int_equal(removed, 1);
+}
+
 static void where_a_project_may_go(void **state)
 {
     struct actor ada = actor_of(account("ada", false)), bob = actor_of(account("bob", false));
@@ -191,5 +240,6 @@ static void members_give_no_more_than_they_have(void **state)
 }
 
 RUN_TESTS(CASE(a_project_with_its_repository), CASE(a_failed_repository_leaves_nothing),
-          CASE(stray_repositories_are_swept), CASE(where_a_project_may_go),
-          CASE(changing_a_project), CASE(members_give_no_more_than_they_have))
+          CASE(stray_repositories_are_swept), CASE(upkeep_forgets_what_is_over),
+          CASE(where_a_project_may_go), CASE(changing_a_project),
+          CASE(members_give_no_more_than_they_have))
