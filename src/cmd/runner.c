@@ -58,7 +58,9 @@ static const char USAGE[] =
     "  --max-jobs N           end after N jobs\n"
     "\n"
     "Other\n"
-    "  --log-format=text|json, --verbose, --help\n";
+    "  --log-format=text|json form of the runner's own log (SLIPWAY_LOG_FORMAT)\n"
+    "  --verbose              log more\n"
+    "  --help                 this text\n";
 
 enum option_id {
     O_URL = 256,
