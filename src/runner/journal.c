@@ -61,7 +61,8 @@ static bool report(struct proto *proto, int64_t id, const char *token)
     rc = proto_job_update(proto, id, token, &u, &a, &e);
     long status = a.status;
     proto_answer_done(&a);
-    if (rc < 0 || status >= 500)
+    // 403, 404, 409: it is no longer this runner's, which is as good.
+    if (rc < 0 || (status >= 300 && status != 403 && status != 404 && status != 409))
         return false;
     log_warn("a job of this runner's last life was reported as failed", LOGI("job", id),
              LOGI("answer", status));

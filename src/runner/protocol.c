@@ -348,12 +348,14 @@ int proto_job_update(struct proto *a, int64_t id, const char *job_token,
     json_kcstr(&j, "token", job_token);
     json_kcstr(&j, "state", u->state);
     json_info(&j, &a->conf);
-    json_kcstr(&j, "checksum", checksum);
-    json_key(&j, "output");
-    json_object(&j);
-    json_kcstr(&j, "checksum", checksum);
-    json_kint(&j, "bytesize", (int64_t)u->bytes);
-    json_end_object(&j);
+    if (!u->trace_unknown) {
+        json_kcstr(&j, "checksum", checksum);
+        json_key(&j, "output");
+        json_object(&j);
+        json_kcstr(&j, "checksum", checksum);
+        json_kint(&j, "bytesize", (int64_t)u->bytes);
+        json_end_object(&j);
+    }
     if (u->exit_code >= 0)
         json_kint(&j, "exit_code", u->exit_code);
     if (u->failure_reason)

@@ -60,6 +60,7 @@ struct proto_update {
     uint64_t bytes;             // its length
     int exit_code;              // -1: none
     const char *failure_reason; // or NULL
+    bool trace_unknown;         // nothing is said of the trace: crc32 and bytes do not count
 };
 int proto_job_update(struct proto *a, int64_t id, const char *job_token,
                      const struct proto_update *u, struct proto_answer *ret,
