@@ -6,6 +6,7 @@
 
 #define MAX_JOB_NAME 255
 #define MAX_JOBS     10000
+#define READ_COST    600
 
 // Keys at the top of a file that are not jobs.
 static const struct ci_key GLOBALS[] = {
@@ -14,6 +15,9 @@ static const struct ci_key GLOBALS[] = {
     {"spec", false},   {"services", false},     {"cache", false},
 };
 static const char *const RESERVED[] = {"types", "true", "false", "nil"};
+
+// A job takes two values of the tree at least, and usually four.
+_Static_assert(sizeof(struct ci_job) <= 2 * READ_COST, "READ_COST covers a job");
 
 static bool is_global(struct str key)
 {
@@ -407,6 +411,9 @@ static void read_all(struct reader *r)
     ci_tree_extend(r);
     ci_tree_reference(r);
     r->c->root = r->root;
+    // What reading takes at most per value of the tree; aliases and extends count as written out.
+    if (!ci_room(r, NULL, r->root->pos, READ_COST * (uint64_t)r->root->weight))
+        return;
     read_globals(r);
     read_jobs(r);
     for (size_t i = 0; i < r->c->njobs; i++)
@@ -425,8 +432,12 @@ static int by_position(const void *a, const void *b)
 int ci_config_parse(struct arena *a, struct str text, struct ci_config **ret,
                     struct ci_problems *errors, struct ci_problems *warnings)
 {
-    struct reader r = {
-        .a = a, .errors = errors, .warnings = warnings, .top = MAP_INIT, .jobs = MAP_INIT};
+    struct reader r = {.a = a,
+                       .errors = errors,
+                       .warnings = warnings,
+                       .top = MAP_INIT,
+                       .jobs = MAP_INIT,
+                       .exprs = MAP_INIT};
     *ret = NULL;
     struct yaml_doc doc;
     struct err e;
@@ -444,6 +455,7 @@ int ci_config_parse(struct arena *a, struct str text, struct ci_config **ret,
     read_all(&r);
     map_done(&r.top);
     map_done(&r.jobs);
+    map_done(&r.exprs);
     *ret = r.c;
     if (!errors->n)
         return 0;

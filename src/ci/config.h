@@ -160,8 +160,8 @@ struct ci_config {
 };
 enum ci_on_new_commit { CI_CANCEL_CONSERVATIVE, CI_CANCEL_INTERRUPTIBLE, CI_CANCEL_NONE };
 
-// What an arena for ci_config_parse or ci_plan must be allowed to hold. The hardest file stays well
-// below; a usual one takes less than a megabyte.
+// What an arena for ci_config_parse or ci_plan may hold, for every file within the limits to be
+// read. With a smaller one large files get an error (a usual one takes less than a megabyte).
 #define CI_ARENA_BYTES MIB(512)
 
 // Reads a configuration. Returns 0, or E_INVALID / E_LIMIT with `errors` filled (at least one).

@@ -288,7 +288,7 @@ static void read_needs(struct reader *r, const struct path *at, const struct yam
         return;
     }
     j->has_needs = true;
-    j->needs = ARENA_ARRAY(r->a, struct ci_need, MAX_NEEDS);
+    j->needs = ARENA_ARRAY(r->a, struct ci_need, MIN(n->weight, (uint32_t)MAX_NEEDS));
     need_list(r, at, n, 0, j);
 }
 

@@ -8,6 +8,7 @@
 #include "ci/reader.h"
 
 #define MAX_PLAN_VARS 500000
+#define MAX_OPTIONS   MIB(1) // of one job: script, variables and all
 
 struct planner {
     struct arena *a;
@@ -166,6 +167,16 @@ static void add_vars(struct ci_plan_job *to, const struct ci_cfg_vars *from,
     }
 }
 
+// Kept free for the errors themselves.
+#define RESERVE KIB(512)
+
+static bool too_much(struct planner *p, const struct ci_plan_job *job, const char *what)
+{
+    struct path at = {NULL, job->cfg->name, 0};
+    ci_problems_add(p->a, &p->plan->errors, &at, job->cfg->pos, "", "%s", what);
+    return false;
+}
+
 static bool set_vars(struct planner *p, struct ci_plan_job *to, const struct ci_rule *rule)
 {
     static const struct ci_cfg_vars none = {NULL, 0};
@@ -173,11 +184,8 @@ static bool set_vars(struct planner *p, struct ci_plan_job *to, const struct ci_
     const struct ci_cfg_vars *rules = rule ? &rule->variables : &none;
     size_t n = p->c->variables.n + workflow->n + to->cfg->variables.n + rules->n;
     p->nvars += n;
-    if (p->nvars > MAX_PLAN_VARS) {
-        ci_problems_add(p->a, &p->plan->errors, NULL, to->cfg->pos, NULL,
-                        "the jobs have more than %d variables together", MAX_PLAN_VARS);
-        return false;
-    }
+    if (p->nvars > MAX_PLAN_VARS || !arena_fits(p->a, n * sizeof(*to->vars) + RESERVE))
+        return too_much(p, to, "the variables of all jobs together are too many");
     to->vars = ARENA_ARRAY(p->a, struct ci_var, n);
     add_vars(to, &p->c->variables, CI_VAR_GLOBAL);
     add_vars(to, workflow, CI_VAR_WORKFLOW);
@@ -306,7 +314,7 @@ static void options_json(struct json_out *j, const struct ci_plan_job *to)
     json_end_object(j);
 }
 
-static void finish_job(struct planner *p, struct ci_plan_job *to, struct buf *scratch)
+static bool finish_job(struct planner *p, struct ci_plan_job *to, struct buf *scratch)
 {
     const struct ci_job *c = to->cfg;
     to->name = c->name;
@@ -322,7 +330,12 @@ static void finish_job(struct planner *p, struct ci_plan_job *to, struct buf *sc
     buf_clear(scratch);
     json_begin(&j, scratch);
     options_json(&j, to);
+    if (!buf_ok(scratch))
+        return too_much(p, to, "script, variables and other values of the job exceed 1 MiB");
+    if (!arena_fits(p->a, scratch->n + RESERVE))
+        return too_much(p, to, "the jobs together need more memory than is allowed for them");
     to->options = arena_str(p->a, buf_str(scratch));
+    return true;
 }
 
 static int by_stage(const void *a, const void *b)
@@ -336,16 +349,21 @@ static int by_stage(const void *a, const void *b)
 static void pick_jobs(struct planner *p)
 {
     struct ci_plan *plan = p->plan;
+    // Each job, its needs (50 at most), its place among the stages.
+    if (!arena_fits(p->a, p->c->njobs * (sizeof(*plan->jobs) + 600) + RESERVE)) {
+        ci_problems_add(p->a, &plan->errors, NULL, p->c->root->pos, "",
+                        "the file has too many jobs");
+        return;
+    }
     plan->jobs = ARENA_ARRAY(p->a, struct ci_plan_job, p->c->njobs);
-    _autobuf_ struct buf scratch = BUF_INIT(MIB(64));
+    _autobuf_ struct buf scratch = BUF_INIT(MAX_OPTIONS);
     for (size_t i = 0; i < p->c->njobs; i++) {
         const struct ci_rule *rule;
         struct ci_plan_job *to = &plan->jobs[plan->njobs];
         if (!decide(p, &p->c->jobs[i], to, &rule))
             continue;
-        if (!set_vars(p, to, rule))
+        if (!set_vars(p, to, rule) || !finish_job(p, to, &scratch))
             return;
-        finish_job(p, to, &scratch);
         plan->njobs++;
     }
     if (plan->njobs)

@@ -52,6 +52,17 @@ void ci_problems_add(struct arena *a, struct ci_problems *to, const struct path 
                             arena_str(a, str_of(expected))};
 }
 
+bool ci_room(struct reader *r, const struct path *at, struct yaml_pos pos, uint64_t bytes)
+{
+    const size_t reserve = KIB(512); // for the problems themselves and small things
+    if (bytes < SIZE_MAX - reserve && arena_fits(r->a, bytes + reserve))
+        return true;
+    if (!r->full)
+        PROBLEM(r, at, pos, NULL, "the configuration needs more memory than is allowed for it");
+    r->full = true;
+    return false;
+}
+
 void ci_problem_text(const struct ci_problem *p, struct buf *to)
 {
     if (p->pos.line)

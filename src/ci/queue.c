@@ -10,6 +10,15 @@
 #include "store/artifacts.h"
 #include "store/runners.h"
 
+// While others of the pipeline run, one more changes nothing: loading all jobs is for the first.
+static int process_first(struct tx *tx, struct arena *a, int64_t pipeline_id, int64_t now,
+                         struct err *e)
+{
+    struct pipeline pl;
+    TRY(pipeline_get(tx, a, pipeline_id, &pl, e));
+    return pl.status == CI_RUNNING ? 0 : engine_process(tx, a, pipeline_id, now, e);
+}
+
 static int claim_row(struct ci_engine *en, struct arena *a, int64_t runner_id,
                      const struct ci_runner_info *info, const char *token_sha256, struct job *ret,
                      struct err *e)
@@ -24,7 +33,7 @@ static int claim_row(struct ci_engine *en, struct arena *a, int64_t runner_id,
                           .now = now};
     TRY(store_write(en->cfg.store, &tx, e));
     TRY(job_claim(&tx, a, &c, ret, e));
-    TRY(engine_process(&tx, &scratch, ret->pipeline_id, now, e));
+    TRY(process_first(&tx, &scratch, ret->pipeline_id, now, e));
     return tx_commit(&tx, e);
 }
 

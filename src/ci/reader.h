@@ -20,7 +20,9 @@ struct reader {
     struct yaml_node *root;
     struct map top; // name -> struct yaml_pair *, of root
     struct ci_job defaults;
-    struct map jobs; // name -> struct ci_job *
+    struct map jobs;  // name -> struct ci_job *
+    struct map exprs; // node -> struct ci_expr *: what aliases and extends share is parsed once
+    bool full;        // the arena's ceiling was near; said so once
 };
 
 void ci_problems_add(struct arena *a, struct ci_problems *to, const struct path *at,
@@ -30,6 +32,10 @@ void ci_problems_add(struct arena *a, struct ci_problems *to, const struct path 
     ci_problems_add((r)->a, (r)->errors, (at), (pos), (expected), __VA_ARGS__)
 #define WARNING(r, at, pos, expected, ...)                                                         \
     ci_problems_add((r)->a, (r)->warnings, (at), (pos), (expected), __VA_ARGS__)
+
+// Whether so many more bytes fit into the arena; the first time they do not it adds an error. The
+// ceiling is the caller's, and passing it would end the process.
+bool ci_room(struct reader *r, const struct path *at, struct yaml_pos pos, uint64_t bytes);
 
 // The word of `words` (NULL-terminated) that `wrong` probably means, or NULL.
 const char *ci_near(struct str wrong, const char *const *words);

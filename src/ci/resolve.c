@@ -4,7 +4,8 @@
 #include "base/map.h"
 #include "ci/plan.h"
 
-#define MAX_EXPANDED KIB(64)
+#define MAX_EXPANDED KIB(64) // of one value
+#define MAX_TOTAL    MIB(4)  // of all; later values stay as written
 #define MAX_DEPTH    20
 
 const char *ci_var_level_name(enum ci_var_level l)
@@ -95,6 +96,7 @@ static int by_rank(const void *a, const void *b)
 static void expand_all(struct arena *a, struct expand *x, struct ci_var *ret, size_t n)
 {
     _autobuf_ struct buf text = BUF_INIT(MAX_EXPANDED);
+    size_t total = 0;
     for (size_t i = 0; i < n; i++) {
         const struct ci_var *v = &x->vars[i];
         ret[i] = *v;
@@ -104,7 +106,8 @@ static void expand_all(struct arena *a, struct expand *x, struct ci_var *ret, si
         x->open[i] = 1;
         expand_into(x, v->value, &text);
         x->open[i] = 0;
-        if (buf_ok(&text))
+        total += text.n;
+        if (buf_ok(&text) && total <= MAX_TOTAL)
             ret[i].value = arena_str(a, buf_str(&text));
     }
 }

@@ -30,6 +30,9 @@ static struct yaml_node *lay_over(struct extend *x, struct yaml_node *base, stru
         x->full = true;
         return over;
     }
+    // A merged level costs its pairs and a node.
+    if (base && !ci_room(x->r, at, over->pos, 64 * ((uint64_t)base->weight + over->weight)))
+        return over;
     return yaml_merge(x->r->a, base, over);
 }
 
@@ -90,7 +93,8 @@ void ci_tree_extend(struct reader *r)
 
 struct refs {
     struct reader *r;
-    int depth; // of references within references
+    struct yaml_node *nothing; // in place of a reference that is wrong
+    int depth;                 // of references within references
     bool full;
 };
 
@@ -105,25 +109,23 @@ static struct yaml_node *child(struct yaml_node *n, const struct yaml_node *name
     return yaml_int(name, &i) && i >= 0 && i < n->n ? n->items[i] : NULL;
 }
 
-// A new node with the target's contents would lose nothing, but sharing it is enough: nobody
-// changes nodes after this.
+// The target itself takes the reference's place: nobody changes nodes after this.
 static struct yaml_node *follow(struct refs *x, const struct path *at, struct yaml_node *ref)
 {
     struct reader *r = x->r;
-    struct yaml_node *bad = yaml_new_list(r->a, 0, ref->pos);
     const char *expected = "write `!reference [job, keyword]`";
     bool ok = ref->kind == YAML_LIST && ref->n >= 1;
     for (uint32_t i = 0; ok && i < ref->n; i++)
         ok = ref->items[i]->kind == YAML_SCALAR;
     if (!ok) {
         PROBLEM(r, at, ref->pos, expected, "`!reference` takes a list of a job and its keywords");
-        return bad;
+        return x->nothing;
     }
     if (x->depth == MAX_REFERENCE) {
         PROBLEM(r, at, ref->pos, NULL,
                 "`!reference` is nested deeper than %d levels or goes round in a circle",
                 MAX_REFERENCE);
-        return bad;
+        return x->nothing;
     }
     struct yaml_pair *p = map_get(&r->top, ref->items[0]->text);
     struct yaml_node *to = p ? p->value : NULL;
@@ -134,7 +136,7 @@ static struct yaml_node *follow(struct refs *x, const struct path *at, struct ya
         for (uint32_t i = 0; i < ref->n; i++)
             buf_addf(&names, "%s%.80s", i ? ", " : "", ref->items[i]->text.p);
         PROBLEM(r, at, ref->pos, NULL, "`!reference [%s]` points to nothing", names.p);
-        return bad;
+        return x->nothing;
     }
     x->depth++;
     to = walk(x, at, to);
@@ -174,7 +176,7 @@ static struct yaml_node *walk(struct refs *x, const struct path *at, struct yaml
         return n;
     if (n->mark == OPEN_ENTRY) {
         PROBLEM(x->r, at, n->pos, NULL, "`!reference` goes round in a circle");
-        return yaml_new_list(x->r->a, 0, n->pos);
+        return x->nothing;
     }
     n->mark = OPEN_ENTRY;
     walk_kids(x, at, n);
@@ -184,6 +186,6 @@ static struct yaml_node *walk(struct refs *x, const struct path *at, struct yaml
 
 void ci_tree_reference(struct reader *r)
 {
-    struct refs x = {.r = r};
+    struct refs x = {.r = r, .nothing = yaml_new_list(r->a, 0, r->root->pos)};
     walk_kids(&x, NULL, r->root);
 }

@@ -252,9 +252,15 @@ struct ci_expr *ci_read_expr(struct reader *r, const struct path *at, const stru
     struct err e;
     if (!ci_read_str(r, at, n, ret_text))
         return NULL;
+    struct str key = str_n((const char *)&n, sizeof(n));
+    if (map_has(&r->exprs, key))
+        return map_get(&r->exprs, key);
+    if (!ci_room(r, at, n->pos, 2 * (uint64_t)ret_text->n + CI_EXPR_MAX_TOKENS * 100))
+        return NULL;
     if (ci_expr_parse(r->a, *ret_text, &x, &offset, &e))
         PROBLEM(r, at, n->pos, NULL, "the expression is wrong at character %zu: %s", offset + 1,
                 e.msg);
+    map_set(&r->exprs, key, x);
     return x;
 }
 

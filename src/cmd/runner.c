@@ -58,7 +58,9 @@ static const char USAGE[] =
     "  --max-jobs N           end after N jobs\n"
     "\n"
     "Other\n"
-    "  --log-format=text|json, --verbose, --help\n";
+    "  --log-format=text|json form of the runner's own log (SLIPWAY_LOG_FORMAT)\n"
+    "  --verbose              log more\n"
+    "  --help                 this text\n";
 
 enum option_id {
     O_URL = 256,
@@ -469,9 +471,9 @@ static int start(struct setup *s, char **ret_builds, struct err *e)
     buf_done(&group);
     c->host = &host;
     if (rc == 0 && (rc = sandbox_check(&host, e)) < 0)
-        return err_wrap(e, "this runner takes no jobs: --sandbox=off runs them without isolation; "
-                           "else allow namespaces (kernel.unprivileged_userns_clone=1, "
-                           "user.max_user_namespaces > 0) or run as root with CAP_SYS_ADMIN");
+        rc = err_wrap(e, "this runner takes no jobs: --sandbox=off runs them without isolation; "
+                         "else allow namespaces (kernel.unprivileged_userns_clone=1, "
+                         "user.max_user_namespaces > 0) or run as root with CAP_SYS_ADMIN");
     if (rc == 0 && host.off)
         log_warn("jobs are not isolated: --sandbox=off");
     if (rc == 0 && !host.cgroups)

@@ -11,12 +11,11 @@
 #include "cmd/role.h"
 #include "forge/account.h"
 #include "forge/auth.h"
-#include "forge/project.h"
+#include "forge/upkeep.h"
 #include "git/repo.h"
 #include "githttp/githttp.h"
 #include "net/http_server.h"
 #include "os/fd.h"
-#include "store/blob.h"
 #include "store/jobs.h"
 #include "store/runners.h"
 #include "web/web.h"
@@ -157,6 +156,7 @@ static bool take_pushes(struct server *s)
 static void *sweep(void *arg)
 {
     struct server *s = arg;
+    int64_t upkeep_at = clock_ms();
     pthread_mutex_lock(&s->sweep_lock);
     while (!s->stop) {
         pthread_mutex_unlock(&s->sweep_lock);
@@ -165,6 +165,11 @@ static void *sweep(void *arg)
         if (ci_engine_sweep(s->engine, &next, &e) < 0)
             log_warn("sweep failed", LOGS("error", e.msg));
         take_pushes(s);
+        if (clock_ms() >= upkeep_at) {
+            if (forge_upkeep(&s->forge, clock_wall_ms(), &e) < 0)
+                log_warn("upkeep failed", LOGS("error", e.msg));
+            upkeep_at = clock_ms() + UPKEEP_EVERY_MS;
+        }
         next = MIN(MAX(next, (int64_t)SWEEP_LEAST_MS), (int64_t)SWEEP_MOST_MS);
         struct timespec until;
         clock_gettime(CLOCK_MONOTONIC, &until);
@@ -287,7 +292,7 @@ static int open_parts(struct server *s, struct err *e)
     TRY(store_open(s->state, STORE_SERVER, &s->store, e));
     s->forge = (struct forge){.store = s->store, .repo_create = git_repo_create};
     store_on_wake(s->store, on_wake, s);
-    TRY(blob_sweep(s->store, e));
+    TRY(forge_start(&s->forge, NULL, e));
     TRY(first_account(s, e));
     TRY(builtin_runner(s, e));
 

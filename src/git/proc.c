@@ -14,7 +14,8 @@ static const struct git_setting ALWAYS[] = {
     {"gc.auto", "0"},
     {"maintenance.auto", "false"},
     {"receive.autogc", "false"},
-    {"core.fsync", "committed"},
+    // Refs are left out: git would sync them one by one. githttp/push.c syncs what a push moved.
+    {"core.fsync", "objects,derived-metadata"},
     {"core.fsyncMethod", "batch"},
     {"advice.defaultBranchName", "false"},
 };

@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 // Counting commits costs a walk each: a push of many refs gets counts for the first ones.
-enum { COUNT_MAX = 1000, DESCRIBED_MAX = 20 };
+enum { COUNT_MAX = 1000, DESCRIBED_MAX = 20, SYNC_ONE_BY_ONE = 8 };
 
 static void lock_path(const char *repo, int64_t push_id, char out[4096])
 {
@@ -74,6 +74,36 @@ static int look(const char *repo, struct moved *m, struct err *e)
         return rc;
     }
     m->happened = str_is(m->new_sha, m->now) && !str_eq(m->old_sha, m->new_sha);
+    return 0;
+}
+
+// Makes the moved refs survive a power cut before their events do: file by file when they are few,
+// otherwise the whole filesystem at once.
+static int sync_refs(const char *repo, const struct moved *m, size_t n, struct err *e)
+{
+    size_t happened = 0;
+    bool gone = false;
+    for (size_t i = 0; i < n; i++) {
+        happened += m[i].happened;
+        gone |= m[i].happened && str_is(m[i].new_sha, GIT_ZERO_SHA);
+    }
+    if (happened == 0)
+        return 0;
+    if (happened > SYNC_ONE_BY_ONE || gone) {
+        _autofd_ int dir = open(repo, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        return dir >= 0 && syncfs(dir) == 0 ? 0 : err_errno(e, errno, "cannot sync the repository");
+    }
+    for (size_t i = 0; i < n; i++) {
+        char path[4200];
+        if (!m[i].happened)
+            continue;
+        snprintf(path, sizeof(path), "%s/%" PRISTR, repo, STRARG(m[i].ref));
+        _autofd_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0 && errno == ENOENT)
+            continue; // packed meanwhile: that file was synced by who packed it
+        if (fd < 0 || fsync(fd) < 0)
+            return err_errno(e, errno, "cannot sync a ref");
+    }
     return 0;
 }
 
@@ -147,11 +177,14 @@ static int settle(struct store *s, const char *repo, int64_t push_id, int64_t pr
 {
     bool any = false;
     for (size_t i = 0; i < n; i++) {
-        int rc = look(repo, &m[i], e);
-        if (rc < 0)
-            return rc;
+        int seen = look(repo, &m[i], e);
+        if (seen < 0)
+            return seen;
         any |= m[i].happened;
     }
+    int rc = sync_refs(repo, m, n, e);
+    if (rc < 0)
+        return rc;
     _autorepo_ struct git_repo *r = NULL;
     int64_t size = 0;
     bool empty = false;
@@ -280,11 +313,24 @@ int push_close(struct githttp *g, const struct target *t, const struct receive_h
         settle_later(g);
     } else {
         lock_drop(lock);
-        announce(g, m, head->n);
+        lock->events = NEW_ARRAY(int64_t, head->n);
+        for (size_t i = 0; i < head->n; i++) {
+            if (m[i].event_id)
+                lock->events[lock->nevents++] = m[i].event_id;
+        }
     }
     free(m);
     arena_done(&a);
     return rc;
+}
+
+void push_announce(struct githttp *g, struct push_lock *lock)
+{
+    for (size_t i = 0; i < lock->nevents && g->cfg.pushed; i++)
+        g->cfg.pushed(g->cfg.ctx, lock->events[i]);
+    free(lock->events);
+    lock->events = NULL;
+    lock->nevents = 0;
 }
 
 // ---- pushes that died

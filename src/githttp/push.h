@@ -11,6 +11,8 @@ struct push_lock {
     int fd; // flocked; inherited by git; -1: none
     int64_t push_id;
     char path[4096];
+    int64_t *events; // after push_close: rows of what moved
+    size_t nevents;
 };
 #define PUSH_LOCK_NONE ((struct push_lock){.fd = -1})
 
@@ -19,7 +21,9 @@ struct push_lock {
 // Intents that a dead push left are settled first.
 int push_open(struct githttp *g, const struct target *t, const struct receive_head *head,
               const char **reasons, struct push_lock *ret, struct err *e) MUST_USE;
-// After git has ended: looks at each ref, turns what moved into events, calls cfg.pushed, removes
-// the lock. On failure the intents stay for a later settlement.
+// After git has ended: looks at each ref, turns what moved into events and removes the lock. On
+// failure the intents stay and are settled in the background.
 int push_close(struct githttp *g, const struct target *t, const struct receive_head *head,
                struct push_lock *lock, struct err *e) MUST_USE;
+// Calls cfg.pushed for each event of push_close, once.
+void push_announce(struct githttp *g, struct push_lock *lock);

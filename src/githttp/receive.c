@@ -14,7 +14,7 @@
 
 #include <stdlib.h>
 
-enum { PIECE = 131072, OUTPUT_MAX = 4 << 20 };
+enum { PIECE = 131072, OUTPUT_MAX = 4 << 20, ANNOUNCED_FIRST = 4, PACKED_FROM = 64 };
 #define DRAIN_BYTES ((int64_t)MIB(256))
 #define DRAIN_MS    20000
 
@@ -285,6 +285,23 @@ static int run_git(struct push *p, struct push_lock *lock, int64_t room, struct 
     return rc;
 }
 
+// Thousands of loose refs make every later listing slow: they go into packed-refs at once. A
+// failure changes nothing that anybody relies on.
+static void pack_refs(const struct push *p)
+{
+    struct arena *a = http_arena(p->c);
+    const struct git_setting durable[] = {{"core.fsync", "reference"}};
+    const char *argv[] = {p->g->cfg.git_program, arena_printf(a, "--git-dir=%s", p->t->repo),
+                          "pack-refs", "--all", NULL};
+    struct spawn_options o = {
+        .argv = argv, .env = git_env(a, NULL, durable, 1), .cwd = "/", .new_group = true};
+    struct err why = ERR_INIT;
+    int code = 0;
+    if (spawn_run(&o, STR_NONE, NULL, NULL, clock_ms() + 60000, &code, &why) < 0 || code != 0)
+        log_warn("git pack-refs failed", LOGI("project", p->t->project.id), LOGI("code", code),
+                 LOGS("reason", why.msg));
+}
+
 static int take_push(struct push *p)
 {
     struct err e = ERR_INIT;
@@ -309,19 +326,26 @@ static int take_push(struct push *p)
                                 "changed; try again.");
     _autobuf_ struct buf out = BUF_INIT(OUTPUT_MAX);
     rc = run_git(p, &lock, room, &out, &e);
+    if (rc == 0 && p->head.n >= PACKED_FROM)
+        pack_refs(p);
     // Also after a failure: refs may have moved before it.
     struct err settle_error = ERR_INIT;
     if (push_close(p->g, p->t, &p->head, &lock, &settle_error) < 0)
         log_error("push events could not be written; they follow later",
                   LOGI("project", p->t->project.id), LOGS("reason", settle_error.msg));
-    if (rc == E_LIMIT)
-        return refuse_all(p, "push too large", e.msg);
-    if (rc < 0) {
+    // Whoever pushes a few branches finds their pipelines right after the answer; whoever pushes a
+    // thousand does not wait for a thousand pipelines.
+    if (p->head.n <= ANNOUNCED_FIRST)
+        push_announce(p->g, &lock);
+    if (rc == E_LIMIT) {
+        refuse_all(p, "push too large", e.msg);
+    } else if (rc < 0) {
         answer_err(p->c, &e);
-        return HTTP_DONE;
+    } else {
+        no_cache(p->c);
+        http_send(p->c, RESULT, buf_str(&out));
     }
-    no_cache(p->c);
-    http_send(p->c, RESULT, buf_str(&out));
+    push_announce(p->g, &lock);
     return HTTP_DONE;
 }
 

@@ -129,6 +129,7 @@ static bool enable_v2(const char *own)
            write_small(own, "cgroup.subtree_control", WANT);
 }
 
+// Removes the groups below `dir` that hold no process.
 static void sweep(const char *dir)
 {
     DIR *d = opendir(dir);
@@ -140,17 +141,42 @@ static void sweep(const char *dir)
     closedir(d);
 }
 
+// Groups of runners that were killed and whose builds folder is gone would stay for ever: whoever
+// starts removes what is empty. A living runner makes its group again when it needs it.
+static void sweep_runners(const char *own)
+{
+    DIR *d = opendir(own);
+    for (struct dirent *it; d && (it = readdir(d));) {
+        if (it->d_type != DT_DIR || !str_starts(str_of(it->d_name), STR("slipway-r_")))
+            continue;
+        struct buf dir = BUF_INIT(4096);
+        buf_addf(&dir, "%s/%s", own, it->d_name);
+        sweep(dir.p);
+        rmdir(dir.p);
+        buf_done(&dir);
+    }
+    if (d)
+        closedir(d);
+}
+
+static bool make_base(enum kind kind, const char *dir)
+{
+    if (mkdir(dir, 0755) < 0 && errno != EEXIST)
+        return false;
+    if (kind == KIND_V2)
+        write_small(dir, "cgroup.subtree_control", "+pids +memory");
+    return true;
+}
+
 static void add(struct cgroups *c, enum kind kind, const char *own, const char *name)
 {
+    sweep_runners(own);
     struct buf dir = BUF_INIT(4096);
     buf_addf(&dir, "%s/%s", own, name);
-    if (mkdir(dir.p, 0755) < 0 && errno != EEXIST) {
+    if (!make_base(kind, dir.p)) {
         buf_done(&dir);
         return;
     }
-    sweep(dir.p);
-    if (kind == KIND_V2)
-        write_small(dir.p, "cgroup.subtree_control", "+pids +memory");
     c->at[c->n].kind = kind;
     c->at[c->n++].dir = buf_take(&dir);
 }
@@ -206,9 +232,10 @@ void cgroups_make(const struct cgroups *c, const char *job, unsigned pids, uint6
 {
     for (size_t i = 0; c && i < c->n; i++) {
         char dir[4200], num[32];
-        if (!job_dir(c, job, i, dir, sizeof(dir)) || (mkdir(dir, 0755) < 0 && errno != EEXIST))
-            continue;
         enum kind kind = c->at[i].kind;
+        if (!job_dir(c, job, i, dir, sizeof(dir)) || !make_base(kind, c->at[i].dir) ||
+            (mkdir(dir, 0755) < 0 && errno != EEXIST))
+            continue;
         snprintf(num, sizeof(num), "%u", pids);
         if (pids && kind != KIND_MEMORY)
             write_small(dir, "pids.max", num);

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "runner/disk.h"
+#include "runner/journal.h"
 
 #include <curl/curl.h>
 #include <dirent.h>
@@ -29,7 +30,8 @@ enum {
     HELD_MS = 1000,
     IDLE_PAUSE_MS = 3000,
     ERROR_PAUSE_MOST_MS = 30000,
-    GIVE_UP_MS = 10000, // for jobs that were ended to tell an unreachable server
+    SETTLE_PAUSE_MS = 500, // between attempts to report what a killed runner left
+    GIVE_UP_MS = 10000,    // for jobs that were ended to tell an unreachable server
 };
 
 struct slot {
@@ -58,7 +60,8 @@ struct runner {
     int64_t drain_end_ms, give_up_ms;
     uint64_t signals_seen;
     int jobs_taken;
-    int fatal;
+    unsigned unsettled; // jobs of a killed predecessor that the server does not know of yet
+    int64_t settle_at_ms;
 };
 
 static int64_t jitter(int64_t ms)
@@ -104,6 +107,8 @@ static void start_job(struct runner *r, struct str payload)
     }
     b->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     s->job_id = b->job.id;
+    if (journal_add(r->o->conf.builds, b->job.id, b->job.token, &e) < 0)
+        log_warn("the job is not in the journal", LOGI("job", b->job.id), LOGS("error", e.msg));
     s->busy = true;
     s->note[0] = '\0';
     r->busy++;
@@ -125,6 +130,9 @@ static void collect_jobs(struct runner *r)
             continue;
         pthread_join(s->thread, NULL);
         close(s->build.wake_fd);
+        // What could not be told to the server stays noted for the next start.
+        if (!atomic_load(&s->build.give_up))
+            journal_remove(r->o->conf.builds, s->job_id);
         s->busy = false;
         r->busy--;
         if (s->note[0])
@@ -204,7 +212,7 @@ static void take_answer(struct runner *r, int rc, const struct err *e)
 
 static bool may_ask(const struct runner *r)
 {
-    return !r->stopping && !r->asking && r->busy < r->o->concurrent &&
+    return !r->stopping && !r->asking && !r->unsettled && r->busy < r->o->concurrent &&
            !(r->o->max_jobs && r->jobs_taken >= r->o->max_jobs);
 }
 
@@ -266,14 +274,25 @@ static int wait_ms(const struct runner *r)
     int64_t now = clock_ms(), at = now + 60000;
     if (may_ask(r))
         at = MIN(at, r->ask_again_ms);
+    if (r->unsettled)
+        at = MIN(at, r->settle_at_ms);
     if (r->stopping && r->busy)
         at = MIN(at, r->killing ? r->give_up_ms : r->drain_end_ms);
     return (int)MAX(at - now, 0);
 }
 
+static void settle(struct runner *r)
+{
+    journal_settle(r->o->conf.builds, r->proto, &r->unsettled);
+    r->settle_at_ms = clock_ms() + SETTLE_PAUSE_MS;
+}
+
 static void loop(struct runner *r)
 {
+    settle(r);
     while (!r->stopping || r->busy) {
+        if (r->unsettled && clock_ms() >= r->settle_at_ms)
+            settle(r);
         if (may_ask(r) && clock_ms() >= r->ask_again_ms)
             ask(r);
         look_at_answers(r);

@@ -117,7 +117,9 @@ void script_get_sources(struct buf *to, const struct script_sources *s)
              "    [ ! -e \"$f\" ] || rm -f \"$f\"\n  done\n"
              "  [ ! -h .git/config ] || rm -f .git/config\nfi\n");
     add_config(to, s);
-    buf_adds(to, "git fetch origin --no-recurse-submodules");
+    // A server that restarts at this very moment must not cost the job: the network gets three
+    // tries.
+    buf_adds(to, "fetch() {\ngit fetch origin --no-recurse-submodules");
     if (!s->nrefspecs) {
         buf_addc(to, ' ');
         script_quote(to, s->sha);
@@ -129,7 +131,7 @@ void script_get_sources(struct buf *to, const struct script_sources *s)
     if (s->depth > 0)
         buf_addf(to, " --depth %lld", (long long)s->depth);
     add_flags(to, s->fetch_flags.n ? s->fetch_flags : STR("--prune --quiet"));
-    buf_addc(to, '\n');
+    buf_adds(to, "\n}\nfetch || { sleep 1; fetch; } || { sleep 3; fetch; }\n");
     if (s->checkout) {
         struct buf line = BUF_INIT(KIB(8));
         buf_addf(&line,

@@ -18,13 +18,15 @@ void view_security(struct view *v)
     http_set(v->c, "X-Content-Type-Options", STR("nosniff"));
     http_set(v->c, "X-Frame-Options", STR("DENY"));
     http_set(v->c, "Referrer-Policy", STR("same-origin"));
-    http_set(v->c, "Cross-Origin-Opener-Policy", STR("same-origin"));
     http_set(v->c, "Content-Security-Policy",
              STR("default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
                  "connect-src 'self'; font-src 'self'; form-action 'self'; base-uri 'none'; "
                  "frame-ancestors 'none'"));
-    if (v->w->secure)
+    if (v->w->secure) {
         http_set(v->c, "Strict-Transport-Security", STR("max-age=31536000"));
+        // Over plain http browsers ignore it and complain.
+        http_set(v->c, "Cross-Origin-Opener-Policy", STR("same-origin"));
+    }
 }
 
 void view_sandbox(struct view *v)
@@ -116,8 +118,19 @@ static const char *notice_text(struct str code)
     return NULL;
 }
 
+// A stream has begun, and at a rerun its viewer has signed out or lost access: all that can still
+// be said is that it ends.
+static bool stream_ends(struct view *v)
+{
+    if (http_begun(v->c))
+        http_abort(v->c);
+    return http_begun(v->c);
+}
+
 int view_render(struct view *v, const char *name, const char *title)
 {
+    if (stream_ends(v))
+        return 0;
     const char *notice = notice_text(view_query(v, "notice"));
     if (notice)
         val_cstr(v->root, "notice", notice);
@@ -139,6 +152,8 @@ int view_render(struct view *v, const char *name, const char *title)
 
 int view_redirect(struct view *v, const char *fmt, ...)
 {
+    if (stream_ends(v))
+        return 0;
     va_list ap;
     va_start(ap, fmt);
     struct buf to = BUF_INIT(KIB(32));

@@ -73,7 +73,8 @@ static int read_directory(int fd, int64_t size, struct directory *ret, struct er
     struct buf tail = BUF_INIT(END_SEARCH);
     size_t n = (size_t)MIN(size, (int64_t)END_SEARCH);
     char *p = buf_reserve(&tail, n);
-    int r = p ? read_full(fd, p, n, size - (int64_t)n, e) : broken(e);
+    BUG_ON(!p); // n is within the ceiling
+    int r = read_full(fd, p, n, size - (int64_t)n, e);
     uint64_t at = 0, length = 0;
     bool found = false;
     for (size_t i = n - END_SIZE + 1; !r && i-- > 0;) {
@@ -82,7 +83,7 @@ static int read_directory(int fd, int64_t size, struct directory *ret, struct er
         found = true;
         length = u32(p + i + 12);
         at = u32(p + i + 16);
-        char end64[END64_SIZE];
+        char end64[END64_SIZE] = {0};
         bool big = length == UINT32_MAX || at == UINT32_MAX || u16(p + i + 10) == UINT16_MAX;
         if (big && i >= END64_LOCATOR && u32(p + i - END64_LOCATOR) == 0x07064b50) {
             uint64_t where = u64(p + i - END64_LOCATOR + 8);
@@ -190,7 +191,7 @@ int zip_list(int fd, int64_t size, size_t max, struct arena *a, struct zip_entry
     int r = read_directory(fd, size, &d, e);
     if (r)
         return r;
-    struct raw_entry raw;
+    struct raw_entry raw = {0};
     size_t total = 0;
     for (size_t pos = 0; total < max && !(r = next_entry(&d, &pos, &raw, e));)
         total++;
@@ -264,7 +265,7 @@ int zip_extract(int fd, int64_t size, struct str name, struct buf *to, struct er
 {
     _cleanup_(directory_done) struct directory d = {0};
     int r = read_directory(fd, size, &d, e);
-    struct raw_entry raw;
+    struct raw_entry raw = {0};
     for (size_t pos = 0; !r;) {
         r = next_entry(&d, &pos, &raw, e);
         if (r == E_NOTFOUND)

@@ -426,22 +426,30 @@ def test_walls(server, runner):
     check_walls(server, runner)
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="needs root to become somebody else")
-def test_walls_without_root(server, new_runner, tmp_path):
-    folder = tmp_path / "runner0"
-    r = None
+@pytest.fixture
+def own_runner(server, tmp_path):
+    """A runner of an ordinary user: jobs live in user namespaces."""
+    folder = tmp_path / "own"
     folder.mkdir()
     os.chown(folder, 65534, 65534)
     for p in folder.parents:
         if str(p).startswith("/tmp/"):
             os.chmod(p, os.stat(p).st_mode | 0o055)
-    r = Runner(server, folder, user=65534).start()
-    try:
-        check_walls(server, r)
-        job = server.finished(server.add_job(["mkdir out; echo 1 > out/f"], artifacts=[archive()]))
-        assert job.state == "success" and unzip(job.uploads[0][2])["out/f"] == b"1\n", job.text
-    finally:
+    made = []
+
+    def make(*args):
+        made.append(Runner(server, folder, args, user=65534).start())
+        return made[-1]
+    yield make
+    for r in made:
         r.stop()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root to become somebody else")
+def test_walls_without_root(server, own_runner):
+    check_walls(server, own_runner())
+    job = server.finished(server.add_job(["mkdir out; echo 1 > out/f"], artifacts=[archive()]))
+    assert job.state == "success" and unzip(job.uploads[0][2])["out/f"] == b"1\n", job.text
 
 
 def test_jobs_do_not_see_each_other(server, runner):
@@ -463,6 +471,25 @@ def test_a_fork_bomb_stays_inside(server, new_runner):
     assert other.state == "success"
     server.finished(bomb, 30)
     assert bomb.state == "failed"
+
+
+@pytest.mark.skipif(os.getuid() != 0 or not os.access("/sys/fs/cgroup", os.W_OK), reason="needs writable cgroups")
+def test_memory_is_limited(server, new_runner):
+    r = new_runner("--job-memory", "96M", "--job-tmp", "1M")
+    if "jobs get no cgroup" in r.text():
+        pytest.skip("no cgroup here")
+    job = server.finished(server.add_job(["python3 -c 'x = b\"a\" * (400 << 20)'"]))
+    assert job.state == "failed" and job.exit_code == 137 and "its memory limit was reached" in job.text, job.text
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root to become somebody else")
+def test_a_fork_bomb_without_root(server, own_runner):
+    own_runner("--job-pids", "100", "--concurrent", "2")
+    bomb = server.add_job(["bomb() { bomb | bomb & }; bomb; sleep 30"], timeout=4, project_id=1, project="g/a")
+    server.wait(lambda: bomb.state == "running")
+    time.sleep(0.5)
+    assert server.finished(server.add_job(["echo alive"], project_id=2, project="g/b"), 20).state == "success"
+    assert server.finished(bomb, 30).state == "failed"
 
 
 def test_a_disk_filler_is_stopped(server, new_runner):

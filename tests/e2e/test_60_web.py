@@ -426,6 +426,20 @@ def test_the_log_streams_and_resumes(own_site):
     assert [n for n, _ in rest] == ["log", "end"] and "end of it" in rest[0][1]
 
 
+def test_a_stream_ends_with_its_session(own_site):
+    for url in (f"{P}/-/jobs/{own_site.live_job}/log?stream", f"{P}/-/pipelines/{own_site.live_pipeline}?stream"):
+        s = own_site.visitor("owner")
+        seen = events(own_site.get(s, url, stream=True))
+        next(seen)
+        assert own_site.post(s, "/users/sign_out", {}, form="/projects/new").status_code == 303
+        own_site.tell("log a secret\\n")
+        own_site.tell("wake")
+        with pytest.raises((requests.exceptions.ChunkedEncodingError, StopIteration)):
+            while True:
+                assert "secret" not in next(seen)[2]
+    assert own_site.get(s, "/help").status_code == 200
+
+
 def test_waiting_streams_hold_no_worker(own_site):
     """The fixture has four workers: forty watchers must not keep others waiting."""
     s = own_site.visitor("owner")

@@ -14,7 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         return 0;
     _autoarena_ struct arena a;
     struct ci_plan plan;
-    arena_init(&a, CI_ARENA_BYTES);
+    arena_init(&a, n % 2 ? MIB(1) : CI_ARENA_BYTES); // too small a one is an error, not the end
     int rc = ci_plan(&a, str_n((const char *)data, n), &ctx, &plan);
     BUG_ON((rc != 0) != (plan.errors.n != 0));
     for (size_t i = 0; i < plan.errors.n; i++)

@@ -6,6 +6,7 @@
 //
 // FOLDER must not exist. Prints one line of JSON (port, ids), then obeys lines on standard input:
 //   log TEXT       appends TEXT (with \n and \e understood) to the running job's trace
+//   wake           wakes who watches the running pipeline
 //   finish STATE   ends the running job and its pipeline
 //   quit
 #include "base/clock.h"
@@ -598,6 +599,10 @@ static void obey(char *line)
         trace(live_job, buf_str(&b));
         buf_done(&b);
         wake_job();
+    } else if (str_is(s, "wake")) {
+        char topic[48];
+        snprintf(topic, sizeof(topic), "pipeline:%lld", (long long)live_pipeline);
+        http_server_wake(server, topic);
     } else if (str_starts(s, STR("finish "))) {
         enum ci_status to;
         if (!ci_status_parse(str_from(s, 7), &to))

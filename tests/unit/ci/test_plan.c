@@ -316,6 +316,57 @@ static void test_predefined(void **state)
     assert_null(resolved(v, n, "CI_JOB_ID").p);
 }
 
+// What one text stands for many times by alias costs memory in scripts, expressions and variables.
+// A small arena (a request's) is enough to say no.
+static void test_hostile_sharing(void **state)
+{
+    (void)state;
+    struct buf text[5];
+    for (size_t i = 0; i < ARRAY_SIZE(text); i++)
+        text[i] = BUF_INIT(MIB(3));
+    char *big = mem_zalloc(900001, 1);
+    memset(big, 'x', 900000);
+    buf_addf(&text[0], ".s: &s ['%s']\n", big);
+    for (int i = 0; i < 1000; i++)
+        buf_addf(&text[0], "j%d: {script: *s}\n", i);
+    buf_addf(&text[1], ".e: &e $A == '%s'\nj: {script: x, rules: [", big);
+    for (int i = 0; i < 2000; i++)
+        buf_adds(&text[1], "{if: *e}, ");
+    buf_adds(&text[1], "{when: never}]}\n");
+    buf_adds(&text[2], "variables:\n");
+    for (int i = 0; i < 900; i++)
+        buf_addf(&text[2], "  V%d: '%.900s'\n", i, big);
+    for (int i = 0; i < 900; i++)
+        buf_addf(&text[2], "j%d: {script: x}\n", i);
+    buf_adds(&text[3], ".r: &r [");
+    for (int i = 0; i < 400; i++)
+        buf_adds(&text[3], "{if: $A}, ");
+    buf_adds(&text[3], "{when: always}]\n");
+    for (int i = 0; i < 400; i++)
+        buf_addf(&text[3], "j%d: {script: x, rules: *r}\n", i);
+    buf_addf(&text[4], "j: {script: ['%s', '%s']}\n", big, big);
+    static const char *const WANT[] = {"more memory", "", "more memory", "more memory", "1 MiB"};
+    for (size_t i = 0; i < ARRAY_SIZE(text); i++) {
+        for (size_t room = MIB(64); room >= MIB(4); room /= 4) {
+            _autoarena_ struct arena a;
+            struct ci_plan p;
+            arena_init(&a, room);
+            assert_true(buf_ok(&text[i]));
+            int64_t from = cpu_us();
+            int rc = ci_plan(&a, buf_str(&text[i]), &MAIN, &p);
+            assert_true(cpu_us() - from < 5000 * 1000);
+            assert_true(!rc || p.errors.n);
+            if (room == MIB(64) && WANT[i][0] &&
+                (!p.errors.n || str_search(p.errors.list[0].msg, str_of(WANT[i])) < 0)) {
+                print_error("text %zu: %s\n", i, p.errors.n ? p.errors.list[0].msg.p : "accepted");
+                fail();
+            }
+        }
+        buf_done(&text[i]);
+    }
+    free(big);
+}
+
 static void test_speed(void **state)
 {
     (void)state;
@@ -345,4 +396,5 @@ static void test_speed(void **state)
 
 RUN_TESTS(cmocka_unit_test(test_plans), cmocka_unit_test(test_options),
           cmocka_unit_test(test_resolve), cmocka_unit_test(test_resolve_bomb),
-          cmocka_unit_test(test_predefined), cmocka_unit_test(test_speed))
+          cmocka_unit_test(test_predefined), cmocka_unit_test(test_hostile_sharing),
+          cmocka_unit_test(test_speed))

@@ -241,7 +241,7 @@ static void fails_clearly(void **state)
         rq = (struct http_client_request){.url = bad[i]};
         assert_int_equal(http_client_do(cl, &rq, &rs, &e), E_INVALID);
     }
-    char dead[100];
+    char dead[200];
     snprintf(dead, sizeof dead, "%s", url(s, "/"));
     http_server_free(s);
     rq = (struct http_client_request){.url = dead};

@@ -469,7 +469,7 @@ static void sends_large_answers_to_slow_readers(void **state)
     size_t at = 0;
     while (rest.n) {
         size_t n = 0;
-        for (; rest.p[0] != '\r'; rest = str_from(rest, 1))
+        for (; rest.n && rest.p[0] != '\r'; rest = str_from(rest, 1))
             n = n * 16 + (size_t)(rest.p[0] <= '9' ? rest.p[0] - '0' : rest.p[0] - 'a' + 10);
         rest = str_from(rest, 2);
         assert_true(at + n <= LARGE && memcmp(rest.p, large_body.p + at, n) == 0);
