@@ -617,6 +617,11 @@ def test_repeats_are_bounded(edge, up):
     assert up.count("/no-answer") == 4
 
 
+def stopped(pid):
+    return all(open(f"/proc/{pid}/task/{t}/stat").read().rsplit(")", 1)[1].split()[0] == "T"
+               for t in os.listdir(f"/proc/{pid}/task"))
+
+
 def stale_post(edge, up):
     """A POST that meets a pooled connection whose peer closed it at that very moment."""
     c = edge.http()
@@ -624,6 +629,7 @@ def stale_post(edge, up):
     c.getresponse().read()
     wait_until(lambda: all(not x.busy for x in up.open), 5, "idle")
     os.kill(edge.process.pid, signal.SIGSTOP)
+    wait_until(lambda: stopped(edge.process.pid), 5, "stopped")
     c.request("POST", "/stale", body=b"important")
     time.sleep(0.05)
     up.drop_idle()
