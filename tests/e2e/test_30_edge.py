@@ -140,6 +140,19 @@ def edge(tmp_path, up):
 
 
 @pytest.fixture
+def make_edge(tmp_path):
+    made = []
+
+    def make(*args):
+        made.append(Edge(tmp_path, *args))
+        return made[-1]
+
+    yield make
+    for e in made:
+        e.stop()
+
+
+@pytest.fixture
 def tcp_pair(tmp_path):
     u = Upstream(free_port()).start()
     e = Edge(tmp_path, u.where, "--workers", "1").start()
@@ -604,6 +617,11 @@ def test_repeats_are_bounded(edge, up):
     assert up.count("/no-answer") == 4
 
 
+def stopped(pid):
+    return all(open(f"/proc/{pid}/task/{t}/stat").read().rsplit(")", 1)[1].split()[0] == "T"
+               for t in os.listdir(f"/proc/{pid}/task"))
+
+
 def stale_post(edge, up):
     """A POST that meets a pooled connection whose peer closed it at that very moment."""
     c = edge.http()
@@ -611,6 +629,7 @@ def stale_post(edge, up):
     c.getresponse().read()
     wait_until(lambda: all(not x.busy for x in up.open), 5, "idle")
     os.kill(edge.process.pid, signal.SIGSTOP)
+    wait_until(lambda: stopped(edge.process.pid), 5, "stopped")
     c.request("POST", "/stale", body=b"important")
     time.sleep(0.05)
     up.drop_idle()
@@ -635,11 +654,9 @@ def test_post_on_a_connection_that_was_just_closed_tcp(tcp_pair):
 
 
 @pytest.mark.parametrize("kind", ["unix", "tcp"])
-def test_restart_of_the_upstream_costs_nothing(kind, edge, up, tmp_path):
-    if kind == "tcp":
-        edge.stop()
-        up = Upstream(free_port()).start()
-        edge = Edge(tmp_path, up.where).start()
+def test_restart_of_the_upstream_costs_nothing(kind, request):
+    edge, up = request.getfixturevalue("tcp_pair") if kind == "tcp" else (
+        request.getfixturevalue("edge"), request.getfixturevalue("up"))
     stop, failures, done = threading.Event(), [], [0]
     number = itertools.count()
 
@@ -678,9 +695,6 @@ def test_restart_of_the_upstream_costs_nothing(kind, edge, up, tmp_path):
     assert len(posts) <= 1, posts  # one may have crossed with the end of its connection: never repeated
     executed = [path for method, path in up.executed if method == "POST"]
     assert len(executed) == len(set(executed)), "a POST was executed twice"
-    if kind == "tcp":
-        edge.stop()
-        up.stop()
 
 
 def test_killed_upstream_costs_no_get(edge, up):
@@ -708,8 +722,8 @@ def test_killed_upstream_costs_no_get(edge, up):
     assert done[0] > 50 and not failures, failures[:5]
 
 
-def test_hold_is_bounded(tmp_path):
-    edge = Edge(tmp_path, f"unix:{tmp_path}/none.sock", "--workers", "1", "--hold", "300ms", "--hold-max", "3").start()
+def test_hold_is_bounded(make_edge, tmp_path):
+    edge = make_edge(f"unix:{tmp_path}/none.sock", "--workers", "1", "--hold", "300ms", "--hold-max", "3").start()
     results = []
     threads = [threading.Thread(target=lambda: results.append((edge.get("/x").status, time.monotonic())))
                for _ in range(6)]
@@ -777,8 +791,8 @@ def test_drain_waits_for_the_last_answer(edge, up):
     edge.stop()
 
 
-def test_drain_has_an_end(tmp_path, up):
-    edge = Edge(tmp_path, up.where, "--workers", "2", "--drain", "700ms").start()
+def test_drain_has_an_end(make_edge, up):
+    edge = make_edge(up.where, "--workers", "2", "--drain", "700ms").start()
     with edge.connect() as s:
         s.sendall(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
         wait_until(lambda: up.count("/wait") == 1, 5, "request arrived")
@@ -1010,8 +1024,8 @@ def test_waiting_costs_no_cpu(edge, up):
     up.go.set()
 
 
-def test_running_out_of_descriptors_passes(tmp_path, up):
-    edge = Edge(tmp_path, up.where, "--workers", "1", "--hold", "300ms").start(descriptors=64)
+def test_running_out_of_descriptors_passes(make_edge, up):
+    edge = make_edge(up.where, "--workers", "1", "--hold", "300ms").start(descriptors=64)
     sockets = []
     for _ in range(120):
         s = edge.connect()
