@@ -108,14 +108,15 @@ def figures(slipway, folder):
             source.mkdir()
             make(source)
             before = repositories(platform)
-            project = Api(platform.port, token).json("POST", "projects", {"name": name})
+            project = Api(platform.port, token).json("POST", "projects", {"name": name, "visibility": "public"})
             url = platform.url(token, project["path_with_namespace"])
             run_git("push", "-q", url, "main", cwd=source)
             bare = stored(platform, before)
             if more:
                 more(bare)
             shutil.copytree(bare, root / f"{name}.git", symlinks=True)
-            return url
+            # Read without a password, as the peer is: git would ask twice otherwise.
+            return f"http://127.0.0.1:{platform.port}/{project['path_with_namespace']}.git"
 
         def ls_remote(figure):
             own = both("bench-refs", make_one, add_refs)
@@ -131,7 +132,7 @@ def figures(slipway, folder):
             own = both("bench-large", make_large)
             with peer(folder, root) as base:
                 def action(url):
-                    run_git("clone", "-q", "--bare", url, folder / "clone")
+                    run_git("-c", "core.fsync=none", "clone", "-q", "--bare", url, folder / "clone")
                     shutil.rmtree(folder / "clone")
                 figure.value, figure.peer = alternate(5, [("own", own), ("peer", f"{base}/bench-large.git")], action)
 

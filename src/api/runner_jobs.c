@@ -188,13 +188,15 @@ static void publish_pages(struct api_req *r, const struct job *job, struct ci_jo
     struct artifact archive;
     struct project p;
     struct err e = ERR_INIT;
-    if (req_read(r, &e) < 0 || job_spec(&r->tx, r->a, job->id, &spec, &e) < 0 ||
-        api_json_parse(r->a, spec, &options, &e) < 0)
+    if (req_read(r, &e) < 0 || job_spec(&r->tx, r->a, job->id, &spec, &e) < 0)
         return;
-    struct str root = api_json_str(&options, "publish", STR_NONE);
+    if (str_search(spec, STR("\"publish\"")) < 0) // almost every job
+        return;
+    int parsed = api_json_parse(r->a, spec, &options, &e);
+    struct str root = parsed == 0 ? api_json_str(&options, "publish", STR_NONE) : STR("public");
     if (!root.n)
         return;
-    int rc = project_get(&r->tx, r->a, job->project_id, &p, &e);
+    int rc = parsed < 0 ? parsed : project_get(&r->tx, r->a, job->project_id, &p, &e);
     if (rc == 0) {
         rc = artifact_get(&r->tx, r->a, job->id, STR("archive"), r->now, &archive, &e);
         if (rc == E_NOTFOUND)

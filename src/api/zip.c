@@ -276,7 +276,7 @@ static int read_entries(struct zip *z, const struct directory *d, unsigned char 
 int zip_open(int fd, struct zip *ret, struct err *e)
 {
     struct stat st;
-    struct directory d;
+    struct directory d = {0};
     *ret = (struct zip){.fd = fd};
     if (fstat(fd, &st) < 0)
         return err_errno(e, errno, "cannot read the archive");

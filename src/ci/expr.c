@@ -249,11 +249,11 @@ static int parse_operand(struct parser *p, struct ci_expr **ret)
 
 static int parse_level(struct parser *p, int least, struct ci_expr **ret)
 {
-    struct ci_expr *left;
+    struct ci_expr *left = NULL;
     int r = parse_operand(p, &left);
     for (int level; !r && (level = level_of(p->tokens[p->next].kind)) >= least;) {
         enum token_kind kind = p->tokens[p->next++].kind;
-        struct ci_expr *right;
+        struct ci_expr *right = NULL;
         r = parse_level(p, level + 1, &right);
         if (!r)
             left = node(p, kind, left, right);

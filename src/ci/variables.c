@@ -60,6 +60,7 @@ struct url {
 static struct url split_url(struct str s)
 {
     struct url u = {STR("http"), STR_NONE, STR_NONE};
+    bool tls = str_starts(s, STR("https://"));
     ptrdiff_t at = str_search(s, STR("://"));
     if (at >= 0) {
         u.scheme = str_head(s, (size_t)at);
@@ -67,7 +68,7 @@ static struct url split_url(struct str s)
     }
     u.host = first_part(s);
     ptrdiff_t colon = str_rfind(u.host, ':');
-    u.port = str_is(u.scheme, "https") ? STR("443") : STR("80");
+    u.port = tls ? STR("443") : STR("80");
     if (colon >= 0 && str_find(str_from(u.host, (size_t)colon), ']') < 0) {
         u.port = str_from(u.host, (size_t)colon + 1);
         u.host = str_head(u.host, (size_t)colon);

@@ -22,6 +22,7 @@ struct parse {
     struct yaml_limits lim;
     struct yaml_doc *doc;
     struct err *e;
+    int rc;                  // of new_node
     struct yaml_node **kids; // children of all open collections
     size_t nkids, kids_cap;
     struct frame *stack;
@@ -82,22 +83,26 @@ static void push_kid(struct parse *p, struct yaml_node *n)
     p->kids[p->nkids++] = n;
 }
 
-static int new_node(struct parse *p, enum yaml_kind kind, struct yaml_pos pos,
-                    const yaml_char_t *tag, struct yaml_node **ret)
+// NULL when a limit was passed; p->rc is the error then.
+static struct yaml_node *new_node(struct parse *p, enum yaml_kind kind, struct yaml_pos pos,
+                                  const yaml_char_t *tag)
 {
-    if (++p->nodes > p->lim.nodes)
-        return fail(p, pos, E_LIMIT, "the file has more than %u values", p->lim.nodes);
     struct str t = str_of((const char *)tag);
-    if (!arena_fits(p->a, sizeof(struct yaml_node) + t.n + 64))
-        return no_room(p, pos);
+    if (++p->nodes > p->lim.nodes) {
+        p->rc = fail(p, pos, E_LIMIT, "the file has more than %u values", p->lim.nodes);
+        return NULL;
+    }
+    if (!arena_fits(p->a, sizeof(struct yaml_node) + t.n + 64)) {
+        p->rc = no_room(p, pos);
+        return NULL;
+    }
     struct yaml_node *n = ARENA_NEW(p->a, struct yaml_node);
     n->kind = (uint8_t)kind;
     n->pos = pos;
     n->weight = 1;
     if (t.n)
         n->tag = arena_str(p->a, t);
-    *ret = n;
-    return 0;
+    return n;
 }
 
 static void set_anchor(struct parse *p, const char *anchor, struct yaml_node *n)
@@ -122,10 +127,9 @@ static int finish(struct parse *p, struct yaml_node *n)
 static int on_scalar(struct parse *p, const yaml_event_t *ev)
 {
     struct yaml_pos pos = pos_of(p, &ev->start_mark);
-    struct yaml_node *n;
-    int r = new_node(p, YAML_SCALAR, pos, ev->data.scalar.tag, &n);
-    if (r)
-        return r;
+    struct yaml_node *n = new_node(p, YAML_SCALAR, pos, ev->data.scalar.tag);
+    if (!n)
+        return p->rc;
     size_t len = ev->data.scalar.length;
     if (!arena_fits(p->a, len + 64))
         return no_room(p, pos);
@@ -144,10 +148,9 @@ static int on_start(struct parse *p, const yaml_event_t *ev, enum yaml_kind kind
         list ? ev->data.sequence_start.anchor : ev->data.mapping_start.anchor;
     if (p->depth >= p->lim.depth)
         return fail(p, pos, E_LIMIT, "values are nested deeper than %u levels", p->lim.depth);
-    struct yaml_node *n;
-    int r = new_node(p, kind, pos, tag, &n);
-    if (r)
-        return r;
+    struct yaml_node *n = new_node(p, kind, pos, tag);
+    if (!n)
+        return p->rc;
     struct str name = str_of((const char *)anchor);
     if (!arena_fits(p->a, name.n + 64))
         return no_room(p, pos);
@@ -200,7 +203,7 @@ static int end_list(struct parse *p, struct yaml_node *n, struct yaml_node **kid
     n->items = ARENA_ARRAY(p->a, struct yaml_node *, nkids);
     n->n = (uint32_t)nkids;
     uint64_t weight = 1;
-    for (size_t i = 0; i < nkids; i++) {
+    for (size_t i = 0; kids && i < nkids; i++) {
         n->items[i] = kids[i];
         weight += kids[i]->weight;
     }
@@ -350,6 +353,7 @@ static int end_map(struct parse *p, struct yaml_node *n, struct yaml_node **kids
 
 static int on_end(struct parse *p)
 {
+    BUG_ON(!p->stack || !p->depth);
     struct frame f = p->stack[--p->depth];
     struct yaml_node **kids = p->nkids > f.from ? p->kids + f.from : NULL;
     size_t nkids = p->nkids - f.from;

@@ -19,6 +19,8 @@
 
 int disk_remove(const char *path, struct err *e)
 {
+    if (rmdir(path) == 0)
+        return 0; // was empty: no process needed
     // rm is careful with links and copes with any depth.
     char *const argv[] = {(char *)"rm", (char *)"-rf",           (char *)"--one-file-system",
                           (char *)"--", (char *)(uintptr_t)path, NULL};

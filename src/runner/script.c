@@ -117,7 +117,8 @@ void script_get_sources(struct buf *to, const struct script_sources *s)
              "    [ ! -e \"$f\" ] || rm -f \"$f\"\n  done\n"
              "  [ ! -h .git/config ] || rm -f .git/config\nfi\n");
     add_config(to, s);
-    // A server that restarts at this very moment must not cost the job: the network gets three tries.
+    // A server that restarts at this very moment must not cost the job: the network gets three
+    // tries.
     buf_adds(to, "fetch() {\ngit fetch origin --no-recurse-submodules");
     if (!s->nrefspecs) {
         buf_addc(to, ' ');

@@ -359,8 +359,14 @@ static void whole_line(struct ansi *a, struct str raw, struct buf *out)
     bool visible = false, marks = false;
     for (struct str rest = raw, part; str_cut(&rest, '\r', &part);) {
         // GitLab writes ESC [ 0 K after each mark's carriage return.
-        while (str_starts(part, STR("\033[0K")) || str_starts(part, STR("\033[K")))
-            part = str_from(part, part.p[2] == 'K' ? 3 : 4);
+        for (;;) {
+            if (str_starts(part, STR("\033[0K")))
+                part = str_from(part, 4);
+            else if (str_starts(part, STR("\033[K")))
+                part = str_from(part, 3);
+            else
+                break;
+        }
         struct mark m;
         if (is_mark(part, &m)) {
             marks = true;

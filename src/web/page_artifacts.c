@@ -35,10 +35,10 @@ static int open_archive(struct view *v, struct ci_target *t, struct artifact *f,
 
 int page_artifacts_download(struct view *v)
 {
-    struct ci_target t;
-    struct artifact f;
-    int fd;
-    int64_t size;
+    struct ci_target t = {0};
+    struct artifact f = {0};
+    int fd = -1;
+    int64_t size = 0;
     TRY(open_archive(v, &t, &f, &fd, &size));
     view_sandbox(v);
     http_set(v->c, "Cache-Control", STR("private, no-store"));
@@ -89,10 +89,10 @@ static void fill_level(struct view *v, const struct zip_entry *z, size_t n, stru
 
 int page_artifacts_browse(struct view *v)
 {
-    struct ci_target t;
-    struct artifact f;
-    int fd;
-    int64_t size;
+    struct ci_target t = {0};
+    struct artifact f = {0};
+    int fd = -1;
+    int64_t size = 0;
     TRY(open_archive(v, &t, &f, &fd, &size));
     struct zip_entry *z;
     size_t n;
@@ -144,10 +144,10 @@ static const char *type_of(struct str path)
 
 int page_artifacts_file(struct view *v)
 {
-    struct ci_target t;
-    struct artifact f;
-    int fd;
-    int64_t size;
+    struct ci_target t = {0};
+    struct artifact f = {0};
+    int fd = -1;
+    int64_t size = 0;
     TRY(open_archive(v, &t, &f, &fd, &size));
     struct str path = joined_tail(v);
     struct buf b = BUF_INIT(FILE_MAX);

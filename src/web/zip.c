@@ -191,7 +191,7 @@ int zip_list(int fd, int64_t size, size_t max, struct arena *a, struct zip_entry
     int r = read_directory(fd, size, &d, e);
     if (r)
         return r;
-    struct raw_entry raw;
+    struct raw_entry raw = {0};
     size_t total = 0;
     for (size_t pos = 0; total < max && !(r = next_entry(&d, &pos, &raw, e));)
         total++;
@@ -265,7 +265,7 @@ int zip_extract(int fd, int64_t size, struct str name, struct buf *to, struct er
 {
     _cleanup_(directory_done) struct directory d = {0};
     int r = read_directory(fd, size, &d, e);
-    struct raw_entry raw;
+    struct raw_entry raw = {0};
     for (size_t pos = 0; !r;) {
         r = next_entry(&d, &pos, &raw, e);
         if (r == E_NOTFOUND)

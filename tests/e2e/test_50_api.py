@@ -45,7 +45,10 @@ class Shapes:
         self.seen = set()
 
     def check(self, response):
-        path = urlsplit(response.request.url).path.split("/api/v4", 1)[-1]
+        path = urlsplit(response.request.url).path
+        if not path.startswith("/api/v4/"):
+            return
+        path = path.removeprefix("/api/v4")
         method = response.request.method.lower()
         operation = next((o[method] for _, p, o in self.paths if p.match(path) and method in o), None)
         if operation is None or not str(response.status_code) in operation["responses"]:
@@ -88,7 +91,7 @@ class Server:
     """Where the API is, and who may speak to it."""
 
     def __init__(self, url, token):
-        self.url, self.token = url, token
+        self.url, self.token, self.state = url, token, None
         self.shapes = Shapes(requests.get(f"{url}/api/v4/openapi.json", timeout=30).json())
         self.session = self.client(token)
 
@@ -223,7 +226,9 @@ def server(request, tmp_path_factory):
     program = os.environ.get("SLIPWAY_API_SERVER")  # the small server of tests/lib, for work on the API alone
     if not program:
         platform = request.getfixturevalue("platform")
-        yield Server(platform.url, platform.token(scopes="api,write_repository,create_runner"))
+        server = Server(platform.url, platform.token(scopes="api,write_repository,create_runner"))
+        server.pages_dir = platform.state / "pages"
+        yield server
         return
     state = tmp_path_factory.mktemp("api") / "state"
     log = open(state.parent / "log", "w+")
@@ -231,6 +236,7 @@ def server(request, tmp_path_factory):
     said = dict(process.stdout.readline().split() for _ in range(3))
     server = Server(f"http://127.0.0.1:{said['port']}", said["token"])
     server.state = state
+    server.pages_dir = state / "pages"
     yield server
     process.stdin.close()
     status = process.wait(20)
@@ -292,6 +298,26 @@ def test_expired_and_revoked_tokens(server):
     server.call("GET", "user", 401, session=third)
     server.call("POST", f"users/{uid}/unblock", 201)
     server.call("GET", "user", 200, session=third)
+
+
+def test_a_session_needs_its_csrf_token_to_write(server):
+    """The user interface's own calls: a cookie reads, only cookie and token together write."""
+    if server.state:
+        pytest.skip("the small server has no user interface")
+    user, _ = server.user()
+    browser = server.client()
+    form = browser.get(f"{server.url}/users/sign_in", timeout=30).text
+    secret = re.search(r'name="csrf_token" value="([^"]+)"', form).group(1)
+    r = browser.post(f"{server.url}/users/sign_in", timeout=30, data={
+        "csrf_token": secret, "login": user["username"], "password": "a long pass-phrase"})
+    assert r.status_code == 200, r.text
+    assert server.json("GET", "user", session=browser)["id"] == user["id"]
+    name = {"name": "c" + uuid.uuid4().hex[:8]}
+    assert "X-CSRF-Token" in server.call("POST", "projects", 403, session=browser, json=name).text
+    server.call("POST", "projects", 403, session=browser, json=name, headers={"X-CSRF-Token": "x" * 43})
+    page = browser.get(f"{server.url}/projects/new", timeout=30).text
+    own = re.search(r'name="csrf_token" value="([^"]+)"', page).group(1)
+    server.call("POST", "projects", 201, session=browser, json=name, headers={"X-CSRF-Token": own})
 
 
 def test_users_are_made_by_administrators(server):
@@ -722,7 +748,7 @@ def test_a_trace_that_differs_is_sent_again(server, runner, job_of):
 
 
 def test_a_trace_that_is_too_long_fails_the_job(server, runner, job_of):
-    if not os.environ.get("SLIPWAY_API_SERVER"):
+    if not server.state:
         pytest.skip("the limit of the real server is 100 MiB")
     p, job = job_of
     assert runner.patch(job, b"x" * 1000000).status_code == 202
@@ -819,18 +845,15 @@ def test_pages_are_published(server, runner, tmp_path):
     assert server.json("GET", f"projects/{p['id']}/jobs/{job['id']}")["status"] == "success"
     pages = server.json("GET", f"projects/{p['id']}/pages")
     assert pages["deployments"][0]["files"] == 2 and f"//root." in pages["url"] and pages["url"].endswith(p["path"])
-    state = getattr(server, "state", None)
-    if state:
-        live = state / "pages/@live/root" / p["path"]
-        assert live.is_symlink() and (live / "index.html").read_text() == "<h1>one</h1>"
-        assert not (live.parent / "elsewhere").exists()
+    live = server.pages_dir / "@live/root" / p["path"]
+    assert live.is_symlink() and (live / "index.html").read_text() == "<h1>one</h1>"
+    assert not (live.parent / "elsewhere").exists()
     # Again, with other files: the new site replaces the old one as a whole.
     server.json("POST", f"projects/{p['id']}/pipeline", 201, json={"ref": "main"})
     job = runner.take()
     runner.finish(job, files={"public/index.html": "<h1>two</h1>"})
     assert server.json("GET", f"projects/{p['id']}/pages")["deployments"][0]["files"] == 1
-    if state:
-        assert (live / "index.html").read_text() == "<h1>two</h1>" and not (live / "a").exists()
+    assert (live / "index.html").read_text() == "<h1>two</h1>" and not (live / "a").exists()
     # Nothing to publish: the job fails, the log says why, the site stays.
     server.json("POST", f"projects/{p['id']}/pipeline", 201, json={"ref": "main"})
     job = runner.take()
@@ -840,8 +863,7 @@ def test_pages_are_published(server, runner, tmp_path):
     assert server.json("GET", f"projects/{p['id']}/pages")["deployments"][0]["files"] == 1
     server.call("DELETE", f"projects/{p['id']}/pages", 204)
     server.call("GET", f"projects/{p['id']}/pages", 404)
-    if state:
-        assert not live.is_symlink()
+    assert not live.is_symlink()
 
 
 def test_a_broken_configuration(server, tmp_path):
@@ -924,5 +946,7 @@ def test_health(server):
 def test_most_routes_were_checked(server):
     """Runs last: tells which operations no test of this file has called."""
     every = {(m, o["summary"]) for ops in server.shapes.document["paths"].values() for m, o in ops.items()}
+    if len(server.shapes.seen) < len(every) / 2:
+        pytest.skip("only a part of this file ran")
     missed = sorted(every - server.shapes.seen)
     assert len(missed) < len(every) / 3, missed

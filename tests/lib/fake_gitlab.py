@@ -141,6 +141,8 @@ class FakeGitLab:
 
 class FakeHandler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1   # an answer leaves in one piece
     server_state = None
 
     def setup(self):
