@@ -98,6 +98,8 @@ struct push {
     bool refused;
     bool no_force;      // some ref is protected against forced pushes
     struct buf message; // for the person
+    struct answer an;   // begun when git had something to say before its report
+    bool report, gone;  // git's report has begun: it is held back; the client does not listen
 };
 
 static int read_head(struct push *p, struct err *e)
@@ -224,10 +226,32 @@ static int feed_pack(struct push *p, struct gitproc *git, struct buf *out, int64
     return rc;
 }
 
-static int gather_rest(struct gitproc *git, struct buf *out, struct err *e)
+// Hands on what git says while it works (progress, keep-alives), so that nobody on the way takes
+// the silence for the end. The report itself is held back until the push's events are written.
+static void stream_progress(struct push *p, struct buf *out)
+{
+    size_t n = 0;
+    while (p->head.sideband && !p->report) {
+        struct pkt k;
+        size_t used;
+        if (pkt_parse(str_from(buf_str(out), n), &k, &used, NULL) < 0)
+            break;
+        bool progress = k.type == PKT_DATA && k.data.n && k.data.p[0] == 2;
+        bool keepalive = k.type == PKT_DATA && k.data.n == 1 && k.data.p[0] == 1;
+        p->report = !progress && !keepalive;
+        n += p->report ? 0 : used;
+    }
+    if (n && !p->gone)
+        p->gone = answer_piece(&p->an, str_head(buf_str(out), n), NULL) < 0;
+    buf_shift(out, n);
+}
+
+// A client that has gone away does not stop a push that has arrived whole.
+static int gather_rest(struct push *p, struct gitproc *git, struct buf *out, struct err *e)
 {
     for (;;) {
         char waste[4096];
+        stream_progress(p, out);
         size_t n, room = MIN((size_t)KIB(64), out->max - out->n);
         char *to = room ? buf_reserve(out, room) : NULL;
         int rc = gitproc_read(git, to ? to : waste, to ? room : sizeof(waste), &n, e);
@@ -272,7 +296,7 @@ static int run_git(struct push *p, struct push_lock *lock, int64_t room, struct 
     // Whatever went wrong on our side, git sees its input end and undoes what it began; only when
     // it does not end by itself is it killed.
     if (rc == 0)
-        rc = gather_rest(&git, out, e);
+        rc = gather_rest(p, &git, out, e);
     int code = gitproc_wait(&git, rc < 0 ? 2000 : 10000);
     if (rc == 0 && code != 0) {
         _autobuf_ struct buf why = BUF_INIT(500);
@@ -337,10 +361,15 @@ static int take_push(struct push *p)
     // thousand does not wait for a thousand pipelines.
     if (p->head.n <= ANNOUNCED_FIRST)
         push_announce(p->g, &lock);
-    if (rc == E_LIMIT) {
+    if (rc < 0 && p->an.begun) {
+        http_abort(p->c);
+    } else if (rc == E_LIMIT) {
         refuse_all(p, "push too large", e.msg);
     } else if (rc < 0) {
         answer_err(p->c, &e);
+    } else if (p->an.begun) {
+        if (!p->gone && answer_piece(&p->an, buf_str(&out), &e) < 0)
+            http_abort(p->c);
     } else {
         no_cache(p->c);
         http_send(p->c, RESULT, buf_str(&out));
@@ -385,7 +414,7 @@ int receive_post(struct githttp *g, struct http_call *c, const struct target *t)
         return result;
     struct arena arena; // the head of a large push does not fit a request's arena
     arena_init(&arena, 4 * RECEIVE_MAX_HEAD);
-    struct push p = {.g = g, .c = c, .t = t};
+    struct push p = {.g = g, .c = c, .t = t, .an = {c, RESULT, false}};
     buf_init(&p.raw, RECEIVE_MAX_HEAD + MIB(1)); // grows with what comes
     buf_init(&p.message, KIB(16));
     receive_head_init(&p.head, &arena);

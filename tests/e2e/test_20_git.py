@@ -227,7 +227,7 @@ def test_a_runner_fetches_its_pipelines_ref(server, tmp_path):
     assert done.returncode and "hidden ref" in done.stderr
 
 
-def test_a_big_negotiation_is_gzipped(server, tmp_path):
+def test_a_negotiation_with_unknown_commits(server, tmp_path):
     work, branch = new_work(tmp_path, server)
     git("push", "-q", "origin", branch, cwd=work)
     c = tmp_path / "c"
@@ -236,10 +236,19 @@ def test_a_big_negotiation_is_gzipped(server, tmp_path):
         git("commit", "-q", "--allow-empty", "-m", f"local {i}", cwd=c)
     commit_files(work, {"more": "x"}, "more")
     git("push", "-q", "origin", branch, cwd=work)
-    trace = tmp_path / "trace"
-    git("fetch", "-q", "origin", cwd=c, env={"GIT_TRACE_CURL": str(trace)})
-    assert "Content-Encoding: gzip" in trace.read_text()
+    git("fetch", "-q", "origin", cwd=c)
     assert git("rev-parse", f"origin/{branch}", cwd=c).stdout == git("rev-parse", "HEAD", cwd=work).stdout
+
+
+def test_zipped_requests(server, filled):
+    body = pkt("command=ls-refs\n") + b"0001" + pkt("peel\n") + b"".join(
+        pkt(f"ref-prefix refs/heads/{i:04d}\n") for i in range(100)) + pkt("ref-prefix refs/tags/") + b"0000"
+    headers = {"Content-Type": "application/x-git-upload-pack-request", "Git-Protocol": "version=2"}
+    plain = server.request("POST", "/owner/open.git/git-upload-pack", body=body, headers=headers)
+    zipped = server.request("POST", "/owner/open.git/git-upload-pack", body=gzip.compress(body),
+                            headers={**headers, "Content-Encoding": "gzip"})
+    assert plain.status == zipped.status == 200
+    assert plain.text == zipped.text and b"refs/tags/v1" in plain.text
 
 
 # ---- pushing
@@ -481,7 +490,7 @@ def test_a_broken_pack(server, tmp_path):
 def raw_push(server, branch, work):
     """Begins a chunked push and stops before the pack's last bytes; returns the socket and the rest."""
     # larger than what the server takes in before it calls the handler
-    commit_files(work, {"random.bin": random.randbytes(300000)}, "large enough to stream")
+    commit_files(work, {"random.bin": random.randbytes(100000)}, "large enough to stream")
     body = push_body(work, branch, pack_of(work, "HEAD"))
     pair = base64.b64encode(b"owner:pw-of-owner-1").decode()
     s = socket.create_connection(("127.0.0.1", server.port))
@@ -521,6 +530,34 @@ def test_a_clone_that_is_given_up_ends_git(server, tmp_path):
     assert server.git_children()
     s.close()
     wait_until(lambda: not server.git_children(), what="git was ended")
+
+
+def test_progress_comes_while_git_works(own_server, tmp_path):
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    program = wrapper(tmp_path, "true")
+    program.write_text(program.read_text().replace(
+        '    git "$@"\n', f"    printf '000b\\002hello\\n0005\\001'; cat {gate}; git \"$@\"\n"))
+    server = own_server(program).start()
+    work, branch = new_work(tmp_path, server)
+    (tmp_path / "armed").touch()
+    s, rest = raw_push(server, branch, work)
+    s.sendall(rest)
+    answer = b""
+    while b"hello" not in answer:
+        piece = s.recv(65536)
+        assert piece, answer
+        answer += piece
+    assert answer.startswith(b"HTTP/1.1 200") and b"unpack" not in answer
+    assert server.events() == []
+    with open(gate, "w"):
+        pass
+    while b"ok refs/heads/" not in answer:
+        piece = s.recv(65536)
+        assert piece, answer
+        answer += piece
+    s.close()
+    wait_until(lambda: len(server.events(f"refs/heads/{branch}")) == 1)
 
 
 # ---- at the same time
