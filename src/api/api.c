@@ -173,13 +173,13 @@ static int identify(struct api_req *r)
         return 1;
     }
     if (!need_met(&r->who, r->route->scope)) {
-        struct json_out *j = reply_begin(r);
-        json_object(j);
-        json_kcstr(j, "error", "insufficient_scope");
-        json_kcstr(j, "error_description",
+        struct jout *j = reply_begin(r);
+        jout_object(j);
+        jout_kcstr(j, "error", "insufficient_scope");
+        jout_kcstr(j, "error_description",
                    "The request requires higher privileges than provided by the access token.");
-        json_kcstr(j, "scope", api_need_name(r->route->scope));
-        json_end_object(j);
+        jout_kcstr(j, "scope", api_need_name(r->route->scope));
+        jout_end_object(j);
         reply_status(r, 403);
         return 1;
     }

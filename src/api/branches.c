@@ -37,47 +37,47 @@ static bool is_protected(const struct rules *rules, struct str name, int *ret_pu
     return found;
 }
 
-static void shape_branch(struct api_req *r, struct json_out *j, const struct git_ref_item *b,
+static void shape_branch(struct api_req *r, struct jout *j, const struct git_ref_item *b,
                          const struct rules *rules)
 {
     int push, merge;
     bool guarded = is_protected(rules, str_of(b->name), &push, &merge);
-    json_object(j);
-    json_kcstr(j, "name", b->name);
-    json_key(j, "commit");
+    jout_object(j);
+    jout_kcstr(j, "name", b->name);
+    jout_key(j, "commit");
     shape_commit(r, j, &b->commit);
-    json_kbool(j, "merged", false);
-    json_kbool(j, "protected", guarded);
-    json_kbool(j, "developers_can_push", guarded && push <= (int)ROLE_DEVELOPER);
-    json_kbool(j, "developers_can_merge", guarded && merge <= (int)ROLE_DEVELOPER);
-    json_kbool(j, "can_push", r->level >= (guarded ? push : (int)ROLE_DEVELOPER));
-    json_kbool(j, "default", str_is(r->project.default_branch, b->name));
-    json_kstr(j, "web_url",
+    jout_kbool(j, "merged", false);
+    jout_kbool(j, "protected", guarded);
+    jout_kbool(j, "developers_can_push", guarded && push <= (int)ROLE_DEVELOPER);
+    jout_kbool(j, "developers_can_merge", guarded && merge <= (int)ROLE_DEVELOPER);
+    jout_kbool(j, "can_push", r->level >= (guarded ? push : (int)ROLE_DEVELOPER));
+    jout_kbool(j, "default", str_is(r->project.default_branch, b->name));
+    jout_kstr(j, "web_url",
               req_url(r, "/%" PRISTR "/-/tree/%s", STRARG(r->project.full_path), b->name));
-    json_end_object(j);
+    jout_end_object(j);
 }
 
-static void shape_tag(struct api_req *r, struct json_out *j, const struct git_ref_item *t,
+static void shape_tag(struct api_req *r, struct jout *j, const struct git_ref_item *t,
                       const struct rules *rules)
 {
     int push, merge;
-    json_object(j);
-    json_kcstr(j, "name", t->name);
-    json_kstr(j, "message", t->tag_message.p ? t->tag_message : STR(""));
-    json_kcstr(j, "target", t->tag_sha ? t->tag_sha : t->sha);
-    json_key(j, "commit");
+    jout_object(j);
+    jout_kcstr(j, "name", t->name);
+    jout_kstr(j, "message", t->tag_message.p ? t->tag_message : STR(""));
+    jout_kcstr(j, "target", t->tag_sha ? t->tag_sha : t->sha);
+    jout_key(j, "commit");
     if (t->commit.sha && t->commit.sha[0])
         shape_commit(r, j, &t->commit);
     else
-        json_null(j);
-    json_knull(j, "release");
-    json_kbool(j, "protected", is_protected(rules, str_of(t->name), &push, &merge));
-    json_key(j, "created_at");
+        jout_null(j);
+    jout_knull(j, "release");
+    jout_kbool(j, "protected", is_protected(rules, str_of(t->name), &push, &merge));
+    jout_key(j, "created_at");
     if (t->tag_sha)
-        json_cstr(j, git_person_time(&t->tagger, r->a));
+        jout_cstr(j, git_person_time(&t->tagger, r->a));
     else
-        json_null(j);
-    json_end_object(j);
+        jout_null(j);
+    jout_end_object(j);
 }
 
 static int ref_index(struct api_req *r, bool tags)
@@ -100,15 +100,15 @@ static int ref_index(struct api_req *r, bool tags)
     };
     REQ_TRY(r, git_refs_list(repo, &q, r->a, &list, &r->e), NULL);
     REQ_TRY(r, read_rules(r, tags, &rules), NULL);
-    struct json_out *j = reply_begin(r);
-    json_array(j);
+    struct jout *j = reply_begin(r);
+    jout_array(j);
     for (size_t i = 0; i < list.n; i++) {
         if (tags)
             shape_tag(r, j, &list.items[i], &rules);
         else
             shape_branch(r, j, &list.items[i], &rules);
     }
-    json_end_array(j);
+    jout_end_array(j);
     r->page.total = (int64_t)list.total;
     reply_page(r);
     return reply_end(r);
@@ -124,7 +124,7 @@ static int reply_ref(struct api_req *r, struct git_repo *repo, bool tag, struct 
         git_commit_get(repo, str_of(item.sha), r->a, &item.commit, NULL) < 0 && !tag)
         return reply_404(r, "Branch");
     REQ_TRY(r, read_rules(r, tag, &rules), NULL);
-    struct json_out *j = reply_begin(r);
+    struct jout *j = reply_begin(r);
     if (tag)
         shape_tag(r, j, &item, &rules);
     else

@@ -14,8 +14,8 @@ static int commit_index(struct api_req *r)
     struct str ref = req_str(r, "ref_name", STR_NONE);
     int rc = repo_resolve(r, repo, ref, &sha);
     if (rc == E_NOTFOUND && !ref.n) { // nothing was pushed yet
-        json_array(reply_begin(r));
-        json_end_array(&r->j);
+        jout_array(reply_begin(r));
+        jout_end_array(&r->j);
         reply_page_open(r, false);
         return reply_end(r);
     }
@@ -30,11 +30,11 @@ static int commit_index(struct api_req *r)
         .limit = r->page.per_page,
     };
     REQ_TRY(r, git_log(repo, &q, r->a, &log, &r->e), "Commit");
-    struct json_out *j = reply_begin(r);
-    json_array(j);
+    struct jout *j = reply_begin(r);
+    jout_array(j);
     for (size_t i = 0; i < log.n; i++)
         shape_commit(r, j, &log.items[i]);
-    json_end_array(j);
+    jout_end_array(j);
     reply_page_open(r, log.more);
     return reply_end(r);
 }
@@ -80,24 +80,24 @@ static int commit_show(struct api_req *r)
     REQ_TRY(r, pipeline_list(&r->tx, r->a, &f, &page, &list, &n, &r->e), NULL);
     if (n)
         p = list[0];
-    struct json_out *j = reply_begin(r);
+    struct jout *j = reply_begin(r);
     shape_commit_open(r, j, &c);
     if (stats) {
-        json_key(j, "stats");
-        json_object(j);
-        json_kint(j, "additions", diff.added);
-        json_kint(j, "deletions", diff.deleted);
-        json_kint(j, "total", diff.added + diff.deleted);
-        json_end_object(j);
+        jout_key(j, "stats");
+        jout_object(j);
+        jout_kint(j, "additions", diff.added);
+        jout_kint(j, "deletions", diff.deleted);
+        jout_kint(j, "total", diff.added + diff.deleted);
+        jout_end_object(j);
     }
-    json_kcstr(j, "status", n ? ci_status_name(p.status) : NULL);
-    json_kint(j, "project_id", r->project.id);
-    json_key(j, "last_pipeline");
+    jout_kcstr(j, "status", n ? ci_status_name(p.status) : NULL);
+    jout_kint(j, "project_id", r->project.id);
+    jout_key(j, "last_pipeline");
     if (n)
         shape_pipeline_basic(r, j, &p);
     else
-        json_null(j);
-    json_end_object(j);
+        jout_null(j);
+    jout_end_object(j);
     return reply_end(r);
 }
 
@@ -121,7 +121,7 @@ static int commit_diff(struct api_req *r)
 
 // Branches and tags that hold the commit; bounded, since each costs a walk.
 static int refs_of(struct api_req *r, struct git_repo *repo, const struct git_commit *c, bool tags,
-                   struct json_out *j)
+                   struct jout *j)
 {
     struct git_ref_query q = {.tags = tags, .limit = REFS_LOOKED_AT};
     struct git_ref_list list;
@@ -131,10 +131,10 @@ static int refs_of(struct api_req *r, struct git_repo *repo, const struct git_co
         if (git_is_ancestor(repo, str_of(c->sha), str_of(list.items[i].sha), &inside, NULL) < 0 ||
             !inside)
             continue;
-        json_object(j);
-        json_kcstr(j, "type", tags ? "tag" : "branch");
-        json_kcstr(j, "name", list.items[i].name);
-        json_end_object(j);
+        jout_object(j);
+        jout_kcstr(j, "type", tags ? "tag" : "branch");
+        jout_kcstr(j, "name", list.items[i].name);
+        jout_end_object(j);
         r->page.total++;
     }
     return 0;
@@ -147,13 +147,13 @@ static int commit_refs(struct api_req *r)
     if (repo_open(r, &repo) < 0 || !find(r, repo, &c))
         return HTTP_DONE;
     struct str type = req_str(r, "type", STR("all"));
-    struct json_out *j = reply_begin(r);
-    json_array(j);
+    struct jout *j = reply_begin(r);
+    jout_array(j);
     if (!str_is(type, "tag"))
         REQ_TRY(r, refs_of(r, repo, &c, false, j), "Commit");
     if (!str_is(type, "branch"))
         REQ_TRY(r, refs_of(r, repo, &c, true, j), "Commit");
-    json_end_array(j);
+    jout_end_array(j);
     return reply_end(r);
 }
 

@@ -15,15 +15,15 @@ static int list_ns(struct api_req *r, struct ns_filter *f, bool groups)
     struct ns *list;
     size_t n;
     REQ_TRY(r, ns_list(&r->tx, r->a, f, &r->page, &list, &n, &r->e), NULL);
-    struct json_out *j = reply_begin(r);
-    json_array(j);
+    struct jout *j = reply_begin(r);
+    jout_array(j);
     for (size_t i = 0; i < n; i++) {
         if (groups)
             shape_group(r, j, &list[i]);
         else
             shape_namespace(r, j, &list[i]);
     }
-    json_end_array(j);
+    jout_end_array(j);
     reply_page(r);
     return reply_end(r);
 }

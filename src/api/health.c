@@ -21,23 +21,23 @@ static int readiness(struct http_call *c, const struct api *api)
     if (ready && api->cfg.ready)
         ready = api->cfg.ready(api->cfg.ready_ctx, &why);
     _autobuf_ struct buf b = BUF_INIT(KIB(4));
-    struct json_out j;
-    json_begin(&j, &b);
-    json_object(&j);
-    json_kcstr(&j, "status", ready ? "ok" : "failed");
-    json_key(&j, "db_check");
-    json_array(&j);
-    json_object(&j);
-    json_kcstr(&j, "status", db ? "ok" : "failed");
+    struct jout j;
+    jout_begin(&j, &b);
+    jout_object(&j);
+    jout_kcstr(&j, "status", ready ? "ok" : "failed");
+    jout_key(&j, "db_check");
+    jout_array(&j);
+    jout_object(&j);
+    jout_kcstr(&j, "status", db ? "ok" : "failed");
     if (!db)
-        json_kcstr(&j, "message", e.msg);
-    json_end_object(&j);
-    json_end_array(&j);
+        jout_kcstr(&j, "message", e.msg);
+    jout_end_object(&j);
+    jout_end_array(&j);
     if (http_stopping(c))
-        json_kcstr(&j, "message", "the server is stopping");
+        jout_kcstr(&j, "message", "the server is stopping");
     else if (why.msg[0])
-        json_kcstr(&j, "message", why.msg);
-    json_end_object(&j);
+        jout_kcstr(&j, "message", why.msg);
+    jout_end_object(&j);
     http_status(c, ready ? 200 : 503);
     http_send(c, "application/json", buf_str(&b));
     return HTTP_DONE;

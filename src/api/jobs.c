@@ -39,12 +39,12 @@ int jobs_reply_list(struct api_req *r, int64_t pipeline_id)
             job_list(&r->tx, r->a, r->project.id, pipeline_id, statuses, retried, &r->page, &list,
                      &n, &r->e),
             NULL);
-    struct json_out *j = reply_begin(r);
+    struct jout *j = reply_begin(r);
     struct shape_jobs shared = {0};
-    json_array(j);
+    jout_array(j);
     for (size_t i = 0; i < n; i++)
         shape_job(r, j, &list[i], &shared);
-    json_end_array(j);
+    jout_end_array(j);
     shape_jobs_done(&shared);
     reply_page(r);
     return reply_end(r);

@@ -5,31 +5,31 @@
 #include "api/tables.h"
 #include "ci/plan.h"
 
-static void problems(struct json_out *j, const char *key, const struct ci_problems *list)
+static void problems(struct jout *j, const char *key, const struct ci_problems *list)
 {
-    json_key(j, key);
-    json_array(j);
+    jout_key(j, key);
+    jout_array(j);
     for (size_t i = 0; i < list->n; i++) {
         _autobuf_ struct buf text = BUF_INIT(KIB(8));
         ci_problem_text(&list->list[i], &text);
-        json_str(j, buf_str(&text));
+        jout_str(j, buf_str(&text));
     }
-    json_end_array(j);
+    jout_end_array(j);
 }
 
-static void job(struct json_out *j, const struct ci_plan_job *one)
+static void job(struct jout *j, const struct ci_plan_job *one)
 {
-    json_object(j);
-    json_kstr(j, "name", one->name);
-    json_kstr(j, "stage", one->stage);
-    json_kcstr(j, "when", ci_when_name(one->when));
-    json_kbool(j, "allow_failure", one->allow_failure);
-    json_key(j, "tag_list");
-    json_array(j);
+    jout_object(j);
+    jout_kstr(j, "name", one->name);
+    jout_kstr(j, "stage", one->stage);
+    jout_kcstr(j, "when", ci_when_name(one->when));
+    jout_kbool(j, "allow_failure", one->allow_failure);
+    jout_key(j, "tag_list");
+    jout_array(j);
     for (size_t i = 0; i < one->tags.n; i++)
-        json_str(j, one->tags.list[i]);
-    json_end_array(j);
-    json_end_object(j);
+        jout_str(j, one->tags.list[i]);
+    jout_end_array(j);
+    jout_end_object(j);
 }
 
 static int check(struct api_req *r, struct str text)
@@ -49,27 +49,27 @@ static int check(struct api_req *r, struct str text)
                              .vars = vars,
                              .nvars = ARRAY_SIZE(vars)};
     int rc = ci_plan(r->a, text, &ctx, &plan);
-    struct json_out *j = reply_begin(r);
-    json_object(j);
-    json_kbool(j, "valid", rc == 0);
+    struct jout *j = reply_begin(r);
+    jout_object(j);
+    jout_kbool(j, "valid", rc == 0);
     problems(j, "errors", &plan.errors);
     problems(j, "warnings", &plan.warnings);
-    json_key(j, "merged_yaml");
+    jout_key(j, "merged_yaml");
     if (rc == 0)
-        json_str(j, text);
+        jout_str(j, text);
     else
-        json_null(j);
-    json_key(j, "includes");
-    json_array(j);
-    json_end_array(j);
+        jout_null(j);
+    jout_key(j, "includes");
+    jout_array(j);
+    jout_end_array(j);
     if (req_bool(r, "include_jobs", false)) {
-        json_key(j, "jobs");
-        json_array(j);
+        jout_key(j, "jobs");
+        jout_array(j);
         for (size_t i = 0; rc == 0 && i < plan.njobs; i++)
             job(j, &plan.jobs[i]);
-        json_end_array(j);
+        jout_end_array(j);
     }
-    json_end_object(j);
+    jout_end_object(j);
     return reply_status(r, 200);
 }
 

@@ -4,21 +4,21 @@
 #include "api/tables.h"
 #include "forge/project.h"
 
-static void shape_member(struct api_req *r, struct json_out *j, const struct member *m)
+static void shape_member(struct api_req *r, struct jout *j, const struct member *m)
 {
-    json_object(j);
-    json_kint(j, "id", m->user_id);
-    json_kstr(j, "username", m->username);
-    json_kstr(j, "name", m->name);
-    json_kcstr(j, "state", m->blocked ? "blocked" : "active");
-    json_kbool(j, "locked", false);
-    json_knull(j, "avatar_url");
-    json_kstr(j, "web_url", req_url(r, "/%" PRISTR, STRARG(m->username)));
-    json_kint(j, "access_level", m->access_level);
-    json_ktime(j, "created_at", m->created_at);
+    jout_object(j);
+    jout_kint(j, "id", m->user_id);
+    jout_kstr(j, "username", m->username);
+    jout_kstr(j, "name", m->name);
+    jout_kcstr(j, "state", m->blocked ? "blocked" : "active");
+    jout_kbool(j, "locked", false);
+    jout_knull(j, "avatar_url");
+    jout_kstr(j, "web_url", req_url(r, "/%" PRISTR, STRARG(m->username)));
+    jout_kint(j, "access_level", m->access_level);
+    jout_ktime(j, "created_at", m->created_at);
     shape_kdate(j, "expires_at", m->expires_at);
-    json_kcstr(j, "membership_state", "active");
-    json_end_object(j);
+    jout_kcstr(j, "membership_state", "active");
+    jout_end_object(j);
 }
 
 static int list(struct api_req *r, bool inherited)
@@ -29,11 +29,11 @@ static int list(struct api_req *r, bool inherited)
             member_list(&r->tx, r->a, r->project.id, r->group.id, inherited,
                         req_str(r, "query", STR_NONE), r->now, &r->page, &found, &n, &r->e),
             NULL);
-    struct json_out *j = reply_begin(r);
-    json_array(j);
+    struct jout *j = reply_begin(r);
+    jout_array(j);
     for (size_t i = 0; i < n; i++)
         shape_member(r, j, &found[i]);
-    json_end_array(j);
+    jout_end_array(j);
     reply_page(r);
     return reply_end(r);
 }

@@ -4,7 +4,7 @@
 #include "api/openapi.h"
 
 #include "api/schema.h"
-#include "base/json_write.h"
+#include "base/jout.h"
 
 static bool in_body(const struct route *r)
 {
@@ -27,7 +27,7 @@ static void write_path_key(struct buf *b, const char *pattern)
     }
 }
 
-static void write_type(struct json_out *j, const struct param *p)
+static void write_type(struct jout *j, const struct param *p)
 {
     static const struct {
         const char *type, *format;
@@ -37,50 +37,50 @@ static void write_type(struct json_out *j, const struct param *p)
         [TYPE_STRS] = {"array", NULL},      [TYPE_JSON] = {NULL, NULL},
         [TYPE_FILE] = {"string", "binary"},
     };
-    json_object(j);
+    jout_object(j);
     if (plain[p->type].type)
-        json_kcstr(j, "type", plain[p->type].type);
+        jout_kcstr(j, "type", plain[p->type].type);
     if (plain[p->type].format)
-        json_kcstr(j, "format", plain[p->type].format);
+        jout_kcstr(j, "format", plain[p->type].format);
     if (p->type == TYPE_STRS) {
-        json_key(j, "items");
-        json_object(j);
-        json_kcstr(j, "type", "string");
+        jout_key(j, "items");
+        jout_object(j);
+        jout_kcstr(j, "type", "string");
     }
     if (p->values) {
-        json_key(j, "enum");
-        json_array(j);
+        jout_key(j, "enum");
+        jout_array(j);
         for (struct str rest = str_of(p->values), one; str_cut(&rest, '|', &one);)
-            json_str(j, one);
-        json_end_array(j);
+            jout_str(j, one);
+        jout_end_array(j);
     }
     if (p->type == TYPE_STRS)
-        json_end_object(j);
+        jout_end_object(j);
     if (p->doc)
-        json_kcstr(j, "description", p->doc);
-    json_end_object(j);
+        jout_kcstr(j, "description", p->doc);
+    jout_end_object(j);
 }
 
-static void write_parameter(struct json_out *j, const char *in, struct str name, const char *doc,
+static void write_parameter(struct jout *j, const char *in, struct str name, const char *doc,
                             bool required, const struct param *p)
 {
     static const struct param integer = {.type = TYPE_INT}, text = {.type = TYPE_STR};
-    json_object(j);
-    json_kstr(j, "name", name);
-    json_kcstr(j, "in", in);
-    json_kbool(j, "required", required);
+    jout_object(j);
+    jout_kstr(j, "name", name);
+    jout_kcstr(j, "in", in);
+    jout_kbool(j, "required", required);
     if (doc)
-        json_kcstr(j, "description", doc);
-    json_key(j, "schema");
+        jout_kcstr(j, "description", doc);
+    jout_key(j, "schema");
     bool number = !p && str_is(name, "page");
     write_type(j, p ? p : number || str_is(name, "per_page") ? &integer : &text);
-    json_end_object(j);
+    jout_end_object(j);
 }
 
-static void write_parameters(struct json_out *j, const struct route *r)
+static void write_parameters(struct jout *j, const struct route *r)
 {
-    json_key(j, "parameters");
-    json_array(j);
+    jout_key(j, "parameters");
+    jout_array(j);
     struct str rest = str_from(str_of(r->pattern), 1), segment;
     while (str_cut(&rest, '/', &segment))
         if (segment.n && (segment.p[0] == ':' || segment.p[0] == '*'))
@@ -91,10 +91,10 @@ static void write_parameters(struct json_out *j, const struct route *r)
         write_parameter(j, "query", STR("page"), "Page, from 1.", false, NULL);
         write_parameter(j, "query", STR("per_page"), "Items on a page, at most 100.", false, NULL);
     }
-    json_end_array(j);
+    jout_end_array(j);
 }
 
-static void write_body(struct json_out *j, const struct route *r)
+static void write_body(struct jout *j, const struct route *r)
 {
     if (!in_body(r) || !r->params)
         return;
@@ -103,102 +103,102 @@ static void write_body(struct json_out *j, const struct route *r)
         required |= p->required;
         file |= p->type == TYPE_FILE;
     }
-    json_key(j, "requestBody");
-    json_object(j);
-    json_kbool(j, "required", required);
-    json_key(j, "content");
-    json_object(j);
-    json_key(j, file ? "multipart/form-data" : "application/json");
-    json_object(j);
-    json_key(j, "schema");
-    json_object(j);
-    json_kcstr(j, "type", "object");
+    jout_key(j, "requestBody");
+    jout_object(j);
+    jout_kbool(j, "required", required);
+    jout_key(j, "content");
+    jout_object(j);
+    jout_key(j, file ? "multipart/form-data" : "application/json");
+    jout_object(j);
+    jout_key(j, "schema");
+    jout_object(j);
+    jout_kcstr(j, "type", "object");
     if (required) {
-        json_key(j, "required");
-        json_array(j);
+        jout_key(j, "required");
+        jout_array(j);
         for (const struct param *p = r->params; p->name; p++)
             if (p->required)
-                json_cstr(j, p->name);
-        json_end_array(j);
+                jout_cstr(j, p->name);
+        jout_end_array(j);
     }
-    json_key(j, "properties");
-    json_object(j);
+    jout_key(j, "properties");
+    jout_object(j);
     for (const struct param *p = r->params; p->name; p++) {
-        json_key(j, p->name);
+        jout_key(j, p->name);
         write_type(j, p);
     }
     for (int i = 0; i < 5; i++)
-        json_end_object(j);
+        jout_end_object(j);
 }
 
-static void write_replies(struct json_out *j, const struct route *r)
+static void write_replies(struct jout *j, const struct route *r)
 {
     int status = r->status ? r->status : (r->method == API_POST ? 201 : 200);
     char code[8];
     snprintf(code, sizeof(code), "%d", status);
-    json_key(j, "responses");
-    json_object(j);
-    json_key(j, code);
-    json_object(j);
-    json_kcstr(j, "description", status == 204 ? "Done; no content." : "Success.");
+    jout_key(j, "responses");
+    jout_object(j);
+    jout_key(j, code);
+    jout_object(j);
+    jout_kcstr(j, "description", status == 204 ? "Done; no content." : "Success.");
     if (r->reply || r->reply_type) {
-        json_key(j, "content");
-        json_object(j);
-        json_key(j, r->reply_type ? r->reply_type : "application/json");
-        json_object(j);
-        json_key(j, "schema");
+        jout_key(j, "content");
+        jout_object(j);
+        jout_key(j, r->reply_type ? r->reply_type : "application/json");
+        jout_object(j);
+        jout_key(j, "schema");
         if (r->reply) {
             schema_write_type(j, r->reply);
         } else {
-            json_object(j);
-            json_kcstr(j, "type", "string");
-            json_kcstr(j, "format", "binary");
-            json_end_object(j);
+            jout_object(j);
+            jout_kcstr(j, "type", "string");
+            jout_kcstr(j, "format", "binary");
+            jout_end_object(j);
         }
-        json_end_object(j);
-        json_end_object(j);
+        jout_end_object(j);
+        jout_end_object(j);
     }
-    json_end_object(j);
-    json_key(j, "default");
-    json_object(j);
-    json_kcstr(j, "description", "An error: a JSON object with `message` or `error`.");
-    json_end_object(j);
-    json_end_object(j);
+    jout_end_object(j);
+    jout_key(j, "default");
+    jout_object(j);
+    jout_kcstr(j, "description", "An error: a JSON object with `message` or `error`.");
+    jout_end_object(j);
+    jout_end_object(j);
 }
 
-static void write_operation(struct json_out *j, const struct route *r, const char *tag)
+static void write_operation(struct jout *j, const struct route *r, const char *tag)
 {
     static const char *const lower[] = {"get", "post", "put", "patch", "delete"};
-    json_key(j, lower[r->method]);
-    json_object(j);
-    json_kcstr(j, "summary", r->doc);
-    json_key(j, "tags");
-    json_array(j);
-    json_cstr(j, tag);
-    json_end_array(j);
-    json_kcstr(j, "x-role", api_role_name(r->role));
-    json_kcstr(j, "x-scope", api_need_name(r->scope));
+    jout_key(j, lower[r->method]);
+    jout_object(j);
+    jout_kcstr(j, "summary", r->doc);
+    jout_key(j, "tags");
+    jout_array(j);
+    jout_cstr(j, tag);
+    jout_end_array(j);
+    jout_kcstr(j, "x-role", api_role_name(r->role));
+    jout_kcstr(j, "x-scope", api_need_name(r->scope));
     if (r->scope != NEED_NONE) {
-        json_key(j, "security");
-        json_array(j);
+        jout_key(j, "security");
+        jout_array(j);
         static const char *const schemes[] = {"private_token", "bearer", "job_token"};
         for (int i = 0; i < (r->job_token ? 3 : 2); i++) {
-            json_object(j);
-            json_key(j, schemes[i]);
-            json_array(j);
-            json_end_array(j);
-            json_end_object(j);
+            jout_object(j);
+            jout_key(j, schemes[i]);
+            jout_array(j);
+            jout_end_array(j);
+            jout_end_object(j);
         }
         if (r->role == ROLE_ANYONE || (r->role < ROLE_ADMIN && r->method == API_GET)) {
-            json_object(j); // what is public needs no token
-            json_end_object(j);
+            jout_object(j); // what is public needs no token
+            jout_end_object(j);
         }
-        json_end_array(j);
+        jout_end_array(j);
     }
     write_parameters(j, r);
     write_body(j, r);
     write_replies(j, r);
-    json_end_object(j);
+    jout_end_object(j);
 }
 
 // All routes of one path stand together, at the place of its first one.
@@ -212,54 +212,54 @@ static bool seen_before(const struct route_table *const *tables, size_t t, size_
     return false;
 }
 
-static void write_security(struct json_out *j)
+static void write_security(struct jout *j)
 {
     static const struct {
         const char *id, *type, *name;
     } schemes[] = {{"private_token", "apiKey", "PRIVATE-TOKEN"},
                    {"job_token", "apiKey", "JOB-TOKEN"},
                    {"bearer", "http", NULL}};
-    json_key(j, "securitySchemes");
-    json_object(j);
+    jout_key(j, "securitySchemes");
+    jout_object(j);
     for (size_t i = 0; i < ARRAY_SIZE(schemes); i++) {
-        json_key(j, schemes[i].id);
-        json_object(j);
-        json_kcstr(j, "type", schemes[i].type);
+        jout_key(j, schemes[i].id);
+        jout_object(j);
+        jout_kcstr(j, "type", schemes[i].type);
         if (schemes[i].name) {
-            json_kcstr(j, "in", "header");
-            json_kcstr(j, "name", schemes[i].name);
+            jout_kcstr(j, "in", "header");
+            jout_kcstr(j, "name", schemes[i].name);
         } else {
-            json_kcstr(j, "scheme", "bearer");
+            jout_kcstr(j, "scheme", "bearer");
         }
-        json_end_object(j);
+        jout_end_object(j);
     }
-    json_end_object(j);
+    jout_end_object(j);
 }
 
 void openapi_write(const struct route_table *const *tables, size_t n, const char *external_url,
                    struct buf *to)
 {
-    struct json_out out, *j = &out;
-    json_begin(j, to);
-    json_object(j);
-    json_kcstr(j, "openapi", "3.0.3");
-    json_key(j, "info");
-    json_object(j);
-    json_kcstr(j, "title", "Slipway REST API");
-    json_kcstr(j, "version", SLIPWAY_VERSION);
-    json_kcstr(j, "description",
+    struct jout out, *j = &out;
+    jout_begin(j, to);
+    jout_object(j);
+    jout_kcstr(j, "openapi", "3.0.3");
+    jout_key(j, "info");
+    jout_object(j);
+    jout_kcstr(j, "title", "Slipway REST API");
+    jout_kcstr(j, "version", SLIPWAY_VERSION);
+    jout_kcstr(j, "description",
                "GitLab's REST API v4, as far as Slipway has it. Lists take page and per_page.");
-    json_end_object(j);
-    json_key(j, "servers");
-    json_array(j);
-    json_object(j);
+    jout_end_object(j);
+    jout_key(j, "servers");
+    jout_array(j);
+    jout_object(j);
     char url[600];
     snprintf(url, sizeof(url), "%s/api/v4", external_url);
-    json_kcstr(j, "url", url);
-    json_end_object(j);
-    json_end_array(j);
-    json_key(j, "paths");
-    json_object(j);
+    jout_kcstr(j, "url", url);
+    jout_end_object(j);
+    jout_end_array(j);
+    jout_key(j, "paths");
+    jout_object(j);
     for (size_t t = 0; t < n; t++) {
         for (size_t i = 0; i < tables[t]->n; i++) {
             if (seen_before(tables, t, i))
@@ -267,26 +267,26 @@ void openapi_write(const struct route_table *const *tables, size_t n, const char
             const char *pattern = tables[t]->routes[i].pattern;
             _autobuf_ struct buf key = BUF_INIT(KIB(1));
             write_path_key(&key, pattern);
-            json_key(j, key.p);
-            json_object(j);
+            jout_key(j, key.p);
+            jout_object(j);
             for (size_t u = t; u < n; u++)
                 for (size_t k = 0; k < tables[u]->n; k++)
                     if (strcmp(tables[u]->routes[k].pattern, pattern) == 0)
                         write_operation(j, &tables[u]->routes[k], tables[u]->title);
-            json_end_object(j);
+            jout_end_object(j);
         }
     }
-    json_end_object(j);
-    json_key(j, "components");
-    json_object(j);
+    jout_end_object(j);
+    jout_key(j, "components");
+    jout_object(j);
     write_security(j);
-    json_key(j, "schemas");
-    json_object(j);
+    jout_key(j, "schemas");
+    jout_object(j);
     for (const struct schema *s = api_schemas; s->name; s++) {
-        json_key(j, s->name);
+        jout_key(j, s->name);
         schema_write(j, s);
     }
-    json_end_object(j);
-    json_end_object(j);
-    json_end_object(j);
+    jout_end_object(j);
+    jout_end_object(j);
+    jout_end_object(j);
 }

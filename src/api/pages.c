@@ -279,26 +279,26 @@ static int pages_get(struct api_req *r)
 {
     struct pages_deployment d;
     REQ_TRY(r, pages_active(&r->tx, r->a, r->project.id, &d, &r->e), "Pages");
-    struct json_out *j = reply_begin(r);
+    struct jout *j = reply_begin(r);
     struct str url = pages_url(r);
-    json_object(j);
-    json_kstr(j, "url", url);
-    json_kbool(j, "is_unique_domain_enabled", false);
-    json_kbool(j, "force_https", false);
-    json_knull(j, "primary_domain");
-    json_key(j, "deployments");
-    json_array(j);
-    json_object(j);
-    json_ktime(j, "created_at", d.created_at);
-    json_kstr(j, "url", url);
-    json_knull(j, "path_prefix");
-    json_kcstr(j, "root_directory", "public");
-    json_kint(j, "job_id", d.job_id);
-    json_kint(j, "files", d.files);
-    json_kint(j, "size", d.size);
-    json_end_object(j);
-    json_end_array(j);
-    json_end_object(j);
+    jout_object(j);
+    jout_kstr(j, "url", url);
+    jout_kbool(j, "is_unique_domain_enabled", false);
+    jout_kbool(j, "force_https", false);
+    jout_knull(j, "primary_domain");
+    jout_key(j, "deployments");
+    jout_array(j);
+    jout_object(j);
+    jout_ktime(j, "created_at", d.created_at);
+    jout_kstr(j, "url", url);
+    jout_knull(j, "path_prefix");
+    jout_kcstr(j, "root_directory", "public");
+    jout_kint(j, "job_id", d.job_id);
+    jout_kint(j, "files", d.files);
+    jout_kint(j, "size", d.size);
+    jout_end_object(j);
+    jout_end_array(j);
+    jout_end_object(j);
     return reply_end(r);
 }
 

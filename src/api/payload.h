@@ -7,4 +7,4 @@
 struct ci_claim;
 
 // r->project is the job's project; r->tx is an open read.
-void payload_write(struct api_req *r, struct json_out *j, const struct ci_claim *c);
+void payload_write(struct api_req *r, struct jout *j, const struct ci_claim *c);

@@ -79,11 +79,11 @@ static int pipeline_index(struct api_req *r)
     struct pipeline *list;
     size_t n;
     REQ_TRY(r, pipeline_list(&r->tx, r->a, &f, &r->page, &list, &n, &r->e), NULL);
-    struct json_out *j = reply_begin(r);
-    json_array(j);
+    struct jout *j = reply_begin(r);
+    jout_array(j);
     for (size_t i = 0; i < n; i++)
         shape_pipeline_basic(r, j, &list[i]);
-    json_end_array(j);
+    jout_end_array(j);
     reply_page(r);
     return reply_end(r);
 }
@@ -161,16 +161,16 @@ int pipeline_read_variables(struct api_req *r, const char *name, struct ci_var *
 
 static int base_error(struct api_req *r)
 {
-    struct json_out *j = reply_begin(r);
-    json_object(j);
-    json_key(j, "message");
-    json_object(j);
-    json_key(j, "base");
-    json_array(j);
-    json_cstr(j, r->e.msg);
-    json_end_array(j);
-    json_end_object(j);
-    json_end_object(j);
+    struct jout *j = reply_begin(r);
+    jout_object(j);
+    jout_key(j, "message");
+    jout_object(j);
+    jout_key(j, "base");
+    jout_array(j);
+    jout_cstr(j, r->e.msg);
+    jout_end_array(j);
+    jout_end_object(j);
+    jout_end_object(j);
     return reply_status(r, 400);
 }
 
@@ -223,8 +223,8 @@ static int pipeline_bridges(struct api_req *r)
     if (!may_see(r))
         return reply_forbidden(r, NULL);
     REQ_TRY(r, find(r, &p), "Pipeline");
-    json_array(reply_begin(r));
-    json_end_array(&r->j);
+    jout_array(reply_begin(r));
+    jout_end_array(&r->j);
     reply_page(r);
     return reply_end(r);
 }
@@ -238,17 +238,17 @@ static int pipeline_variables(struct api_req *r)
     REQ_TRY(r, pipeline_config(&r->tx, r->a, p.id, &config, &text, &r->e), "Pipeline");
     if (text.n)
         REQ_TRY(r, api_json_parse(r->a, text, &list, &r->e), NULL);
-    struct json_out *j = reply_begin(r);
-    json_array(j);
+    struct jout *j = reply_begin(r);
+    jout_array(j);
     for (const struct api_json *v = list.item; list.type == AJ_ARRAY && v < list.end; v++) {
-        json_object(j);
-        json_kcstr(j, "variable_type", api_json_bool(v, "file", false) ? "file" : "env_var");
-        json_kstr(j, "key", api_json_str(v, "key", STR("")));
-        json_kstr(j, "value", api_json_str(v, "value", STR("")));
-        json_kbool(j, "raw", api_json_bool(v, "raw", false));
-        json_end_object(j);
+        jout_object(j);
+        jout_kcstr(j, "variable_type", api_json_bool(v, "file", false) ? "file" : "env_var");
+        jout_kstr(j, "key", api_json_str(v, "key", STR("")));
+        jout_kstr(j, "value", api_json_str(v, "value", STR("")));
+        jout_kbool(j, "raw", api_json_bool(v, "raw", false));
+        jout_end_object(j);
     }
-    json_end_array(j);
+    jout_end_array(j);
     return reply_end(r);
 }
 

@@ -10,7 +10,7 @@
 
 static int project_get_(struct api_req *r)
 {
-    struct json_out *j = reply_begin(r);
+    struct jout *j = reply_begin(r);
     shape_project_level(r, j, &r->project, req_signed_in(r) ? r->level : -1);
     return reply_end(r);
 }
@@ -47,11 +47,11 @@ static int list_with(struct api_req *r, struct project_filter *f)
     struct project *list;
     size_t n;
     REQ_TRY(r, project_list(&r->tx, r->a, f, &r->page, &list, &n, &r->e), NULL);
-    struct json_out *j = reply_begin(r);
-    json_array(j);
+    struct jout *j = reply_begin(r);
+    jout_array(j);
     for (size_t i = 0; i < n; i++)
         shape_project(r, j, &list[i]);
-    json_end_array(j);
+    jout_end_array(j);
     reply_page(r);
     return reply_end(r);
 }
@@ -86,19 +86,19 @@ static int user_projects(struct api_req *r)
 // GitLab words a taken path as a hash of messages per field, with status 400.
 static int reply_taken(struct api_req *r)
 {
-    struct json_out *j = reply_begin(r);
-    json_object(j);
-    json_key(j, "message");
-    json_object(j);
+    struct jout *j = reply_begin(r);
+    jout_object(j);
+    jout_key(j, "message");
+    jout_object(j);
     static const char *const fields[] = {"project_namespace.name", "name", "path"};
     for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
-        json_key(j, fields[i]);
-        json_array(j);
-        json_cstr(j, "has already been taken");
-        json_end_array(j);
+        jout_key(j, fields[i]);
+        jout_array(j);
+        jout_cstr(j, "has already been taken");
+        jout_end_array(j);
     }
-    json_end_object(j);
-    json_end_object(j);
+    jout_end_object(j);
+    jout_end_object(j);
     return reply_status(r, 400);
 }
 

@@ -5,37 +5,37 @@
 #include "api/shapes.h"
 #include "api/tables.h"
 
-static void level(struct json_out *j, const char *key, int64_t id, int value)
+static void level(struct jout *j, const char *key, int64_t id, int value)
 {
-    json_key(j, key);
-    json_array(j);
-    json_object(j);
-    json_kint(j, "id", id);
-    json_kint(j, "access_level", value);
-    json_kcstr(j, "access_level_description",
+    jout_key(j, key);
+    jout_array(j);
+    jout_object(j);
+    jout_kint(j, "id", id);
+    jout_kint(j, "access_level", value);
+    jout_kcstr(j, "access_level_description",
                value == 0                ? "No one"
                : value == ROLE_DEVELOPER ? "Developers + Maintainers"
                                          : "Maintainers");
-    json_knull(j, "user_id");
-    json_knull(j, "group_id");
-    json_end_object(j);
-    json_end_array(j);
+    jout_knull(j, "user_id");
+    jout_knull(j, "group_id");
+    jout_end_object(j);
+    jout_end_array(j);
 }
 
-static void shape_protection(struct json_out *j, const struct protection *p)
+static void shape_protection(struct jout *j, const struct protection *p)
 {
-    json_object(j);
-    json_kint(j, "id", p->id);
-    json_kstr(j, "name", p->name);
+    jout_object(j);
+    jout_kint(j, "id", p->id);
+    jout_kstr(j, "name", p->name);
     level(j, "push_access_levels", p->id, p->push_level);
     level(j, "merge_access_levels", p->id, p->merge_level);
-    json_kbool(j, "allow_force_push", p->allow_force_push);
-    json_key(j, "unprotect_access_levels");
-    json_array(j);
-    json_end_array(j);
-    json_kbool(j, "code_owner_approval_required", false);
-    json_kbool(j, "inherited", false);
-    json_end_object(j);
+    jout_kbool(j, "allow_force_push", p->allow_force_push);
+    jout_key(j, "unprotect_access_levels");
+    jout_array(j);
+    jout_end_array(j);
+    jout_kbool(j, "code_owner_approval_required", false);
+    jout_kbool(j, "inherited", false);
+    jout_end_object(j);
 }
 
 static int protection_index(struct api_req *r)
@@ -45,8 +45,8 @@ static int protection_index(struct api_req *r)
     struct str search = req_str(r, "search", STR_NONE);
     REQ_TRY(r, protection_list(&r->tx, r->a, r->project.id, false, &list, &n, &r->e), NULL);
     size_t from = (size_t)(r->page.page - 1) * r->page.per_page, at = 0;
-    struct json_out *j = reply_begin(r);
-    json_array(j);
+    struct jout *j = reply_begin(r);
+    jout_array(j);
     for (size_t i = 0; i < n; i++) {
         if (search.n && str_search(list[i].name, search) < 0)
             continue;
@@ -54,7 +54,7 @@ static int protection_index(struct api_req *r)
             shape_protection(j, &list[i]);
         at++;
     }
-    json_end_array(j);
+    jout_end_array(j);
     r->page.total = (int64_t)at;
     reply_page(r);
     return reply_end(r);

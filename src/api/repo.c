@@ -72,8 +72,8 @@ static int tree_get(struct api_req *r)
     if (rc == E_INVALID)
         return reply_404(r, "invalid revision or path");
     REQ_TRY(r, rc, "Tree");
-    struct json_out *j = reply_begin(r);
-    json_array(j);
+    struct jout *j = reply_begin(r);
+    jout_array(j);
     for (size_t i = 0; i < list.n; i++) {
         static const char *const kinds[] = {[GIT_ENTRY_TREE] = "tree",
                                             [GIT_ENTRY_BLOB] = "blob",
@@ -82,15 +82,15 @@ static int tree_get(struct api_req *r)
         const struct git_entry *one = &list.items[i];
         char mode[12];
         snprintf(mode, sizeof(mode), "%06o", one->mode);
-        json_object(j);
-        json_kcstr(j, "id", one->sha);
-        json_kcstr(j, "name", one->name);
-        json_kcstr(j, "type", kinds[one->kind]);
-        json_kcstr(j, "path", one->path);
-        json_kcstr(j, "mode", mode);
-        json_end_object(j);
+        jout_object(j);
+        jout_kcstr(j, "id", one->sha);
+        jout_kcstr(j, "name", one->name);
+        jout_kcstr(j, "type", kinds[one->kind]);
+        jout_kcstr(j, "path", one->path);
+        jout_kcstr(j, "mode", mode);
+        jout_end_object(j);
     }
-    json_end_array(j);
+    jout_end_array(j);
     r->page.total = (int64_t)list.total;
     reply_page(r);
     return reply_end(r);
@@ -191,20 +191,20 @@ static int file_get(struct api_req *r)
     last_commit(r, repo, &f);
     f.sha256 = sha256_hex(r, f.blob.data);
     file_headers(r, &f);
-    struct json_out *j = reply_begin(r);
-    json_object(j);
-    json_kstr(j, "file_name", file_name(r->path[1]));
-    json_kstr(j, "file_path", r->path[1]);
-    json_kint(j, "size", f.blob.size);
-    json_kcstr(j, "encoding", "base64");
-    json_kstr(j, "content_sha256", f.sha256);
-    json_kstr(j, "ref", f.ref);
-    json_kcstr(j, "blob_id", f.blob.sha);
-    json_kcstr(j, "commit_id", f.commit);
-    json_kstr(j, "last_commit_id", f.last_commit);
-    json_kbool(j, "execute_filemode", f.blob.mode == 0100755);
-    json_kstr(j, "content", base64(r, f.blob.data));
-    json_end_object(j);
+    struct jout *j = reply_begin(r);
+    jout_object(j);
+    jout_kstr(j, "file_name", file_name(r->path[1]));
+    jout_kstr(j, "file_path", r->path[1]);
+    jout_kint(j, "size", f.blob.size);
+    jout_kcstr(j, "encoding", "base64");
+    jout_kstr(j, "content_sha256", f.sha256);
+    jout_kstr(j, "ref", f.ref);
+    jout_kcstr(j, "blob_id", f.blob.sha);
+    jout_kcstr(j, "commit_id", f.commit);
+    jout_kstr(j, "last_commit_id", f.last_commit);
+    jout_kbool(j, "execute_filemode", f.blob.mode == 0100755);
+    jout_kstr(j, "content", base64(r, f.blob.data));
+    jout_end_object(j);
     return reply_end(r);
 }
 
@@ -258,13 +258,13 @@ static int blob_get(struct api_req *r)
     struct git_blob blob;
     if (!read_blob(r, &blob))
         return HTTP_DONE;
-    struct json_out *j = reply_begin(r);
-    json_object(j);
-    json_kint(j, "size", blob.size);
-    json_kcstr(j, "encoding", "base64");
-    json_kstr(j, "content", base64(r, blob.data));
-    json_kcstr(j, "sha", blob.sha);
-    json_end_object(j);
+    struct jout *j = reply_begin(r);
+    jout_object(j);
+    jout_kint(j, "size", blob.size);
+    jout_kcstr(j, "encoding", "base64");
+    jout_kstr(j, "content", base64(r, blob.data));
+    jout_kcstr(j, "sha", blob.sha);
+    jout_end_object(j);
     return reply_end(r);
 }
 
@@ -276,28 +276,28 @@ static int blob_raw(struct api_req *r)
 
 // ---- comparison ----
 
-void repo_write_diffs(struct api_req *r, struct json_out *j, const struct git_diff *d, size_t from,
+void repo_write_diffs(struct api_req *r, struct jout *j, const struct git_diff *d, size_t from,
                       size_t to)
 {
-    json_array(j);
+    jout_array(j);
     for (size_t i = from; i < MIN(to, d->n); i++) {
         const struct git_diff_file *f = &d->files[i];
         char a[12], b[12];
         snprintf(a, sizeof(a), "%o", f->old_mode);
         snprintf(b, sizeof(b), "%o", f->new_mode);
-        json_object(j);
-        json_kcstr(j, "old_path", f->old_path ? f->old_path : f->new_path);
-        json_kcstr(j, "new_path", f->new_path ? f->new_path : f->old_path);
-        json_kcstr(j, "a_mode", a);
-        json_kcstr(j, "b_mode", b);
-        json_kstr(j, "diff", git_diff_text(f, r->a));
-        json_kbool(j, "new_file", f->change == GIT_ADDED);
-        json_kbool(j, "renamed_file", f->change == GIT_RENAMED);
-        json_kbool(j, "deleted_file", f->change == GIT_DELETED);
-        json_kbool(j, "too_large", f->too_large);
-        json_end_object(j);
+        jout_object(j);
+        jout_kcstr(j, "old_path", f->old_path ? f->old_path : f->new_path);
+        jout_kcstr(j, "new_path", f->new_path ? f->new_path : f->old_path);
+        jout_kcstr(j, "a_mode", a);
+        jout_kcstr(j, "b_mode", b);
+        jout_kstr(j, "diff", git_diff_text(f, r->a));
+        jout_kbool(j, "new_file", f->change == GIT_ADDED);
+        jout_kbool(j, "renamed_file", f->change == GIT_RENAMED);
+        jout_kbool(j, "deleted_file", f->change == GIT_DELETED);
+        jout_kbool(j, "too_large", f->too_large);
+        jout_end_object(j);
     }
-    json_end_array(j);
+    jout_end_array(j);
 }
 
 static int compare_get(struct api_req *r)
@@ -323,25 +323,25 @@ static int compare_get(struct api_req *r)
     REQ_TRY(r,
             git_diff_between(repo, str_of(base), str_of(to), &REPO_DIFF_LIMITS, r->a, &diff, &r->e),
             "Ref");
-    struct json_out *j = reply_begin(r);
-    json_object(j);
-    json_key(j, "commit");
+    struct jout *j = reply_begin(r);
+    jout_object(j);
+    jout_key(j, "commit");
     if (log.n)
         shape_commit(r, j, &log.items[0]);
     else
-        json_null(j);
-    json_key(j, "commits");
-    json_array(j);
+        jout_null(j);
+    jout_key(j, "commits");
+    jout_array(j);
     for (size_t i = log.n; i-- > 0;) // oldest first
         shape_commit(r, j, &log.items[i]);
-    json_end_array(j);
-    json_key(j, "diffs");
+    jout_end_array(j);
+    jout_key(j, "diffs");
     repo_write_diffs(r, j, &diff, 0, diff.n);
-    json_kbool(j, "compare_timeout", diff.truncated);
-    json_kbool(j, "compare_same_ref", strcmp(from, to) == 0);
-    json_kstr(j, "web_url",
+    jout_kbool(j, "compare_timeout", diff.truncated);
+    jout_kbool(j, "compare_same_ref", strcmp(from, to) == 0);
+    jout_kstr(j, "web_url",
               req_url(r, "/%" PRISTR "/-/compare/%s...%s", STRARG(r->project.full_path), from, to));
-    json_end_object(j);
+    jout_end_object(j);
     return reply_end(r);
 }
 

@@ -16,5 +16,5 @@ int repo_open(struct api_req *r, struct git_repo **ret) MUST_USE;
 int repo_resolve(struct api_req *r, struct git_repo *repo, struct str rev,
                  const char **ret_sha) MUST_USE;
 // Files from..to of a difference, as a JSON array.
-void repo_write_diffs(struct api_req *r, struct json_out *j, const struct git_diff *d, size_t from,
+void repo_write_diffs(struct api_req *r, struct jout *j, const struct git_diff *d, size_t from,
                       size_t to);

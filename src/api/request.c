@@ -46,10 +46,10 @@ int req_read(struct api_req *r, struct err *e)
     return store_read(r->api->cfg.store, &r->tx, e);
 }
 
-struct json_out *reply_begin(struct api_req *r)
+struct jout *reply_begin(struct api_req *r)
 {
     buf_clear(&r->out);
-    json_begin(&r->j, &r->out);
+    jout_begin(&r->j, &r->out);
     return &r->j;
 }
 
@@ -85,10 +85,10 @@ static int reply_text(struct api_req *r, int status, const char *key, const char
 {
     char text[700];
     vsnprintf(text, sizeof(text), fmt, ap);
-    struct json_out *j = reply_begin(r);
-    json_object(j);
-    json_kcstr(j, key, text);
-    json_end_object(j);
+    struct jout *j = reply_begin(r);
+    jout_object(j);
+    jout_kcstr(j, key, text);
+    jout_end_object(j);
     return reply_status(r, status);
 }
 

@@ -7,7 +7,7 @@
 #include "api/api.h"
 #include "api/param.h"
 #include "api/router.h"
-#include "base/json_write.h"
+#include "base/jout.h"
 #include "forge/access.h"
 #include "forge/auth.h"
 #include "forge/forge.h"
@@ -37,7 +37,7 @@ struct api_req {
 
     struct page page;
     struct buf out;
-    struct json_out j;
+    struct jout j;
     struct err e;
 };
 
@@ -64,7 +64,7 @@ int req_read(struct api_req *r, struct err *e) MUST_USE;
 // ---- answers; each returns HTTP_DONE, so that handlers say `return reply_...` ----
 
 // Begins the JSON of the answer.
-struct json_out *reply_begin(struct api_req *r);
+struct jout *reply_begin(struct api_req *r);
 int reply_end(struct api_req *r); // with the route's status
 int reply_status(struct api_req *r, int status);
 int reply_empty(struct api_req *r, int status);

@@ -249,7 +249,7 @@ static int job_put(struct api_req *r)
     }
     REQ_TRY(r, rc, "Job");
     job_status_headers(r, status);
-    json_int(reply_begin(r), job.id);
+    jout_int(reply_begin(r), job.id);
     return reply_status(r, 200);
 }
 

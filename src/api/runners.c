@@ -43,12 +43,12 @@ static int make_runner(struct api_req *r, struct runner *row, struct made *m)
 
 static int reply_token(struct api_req *r, const struct runner *row, const char *secret, int status)
 {
-    struct json_out *j = reply_begin(r);
-    json_object(j);
-    json_kint(j, "id", row->id);
-    json_kcstr(j, "token", secret);
-    json_ktime(j, "token_expires_at", row->token_expires_at);
-    json_end_object(j);
+    struct jout *j = reply_begin(r);
+    jout_object(j);
+    jout_kint(j, "id", row->id);
+    jout_kcstr(j, "token", secret);
+    jout_ktime(j, "token_expires_at", row->token_expires_at);
+    jout_end_object(j);
     http_set(r->http, "Cache-Control", STR("no-store"));
     return reply_status(r, status);
 }
@@ -175,11 +175,11 @@ static int reset_token(struct api_req *r, struct runner *row)
 {
     struct reset reset = {.row = row};
     REQ_TRY(r, in_write(r, do_reset, &reset), "Runner");
-    struct json_out *j = reply_begin(r);
-    json_object(j);
-    json_kcstr(j, "token", reset.m.secret);
-    json_ktime(j, "token_expires_at", row->token_expires_at);
-    json_end_object(j);
+    struct jout *j = reply_begin(r);
+    jout_object(j);
+    jout_kcstr(j, "token", reset.m.secret);
+    jout_ktime(j, "token_expires_at", row->token_expires_at);
+    jout_end_object(j);
     http_set(r->http, "Cache-Control", STR("no-store"));
     return reply_status(r, 201);
 }
@@ -221,12 +221,12 @@ static int list_runners(struct api_req *r, struct runner_filter *f, bool own_onl
     if (req_has(r, "type") && runner_type_parse(req_str(r, "type", STR_NONE), &type))
         f->type = (int)type;
     REQ_TRY(r, runner_list(&r->tx, r->a, f, &r->page, &list, &n, &r->e), NULL);
-    struct json_out *j = reply_begin(r);
-    json_array(j);
+    struct jout *j = reply_begin(r);
+    jout_array(j);
     for (size_t i = 0; i < n; i++)
         if (!own_only || list[i].creator_id == r->who.user_id)
             shape_runner(r, j, &list[i]);
-    json_end_array(j);
+    jout_end_array(j);
     reply_page(r);
     return reply_end(r);
 }
@@ -259,36 +259,36 @@ static int show(struct api_req *r, const struct runner *row)
     for (size_t i = 0; i < n; i++)
         if (managers[i].contacted_at >= last->contacted_at)
             last = &managers[i];
-    struct json_out *j = reply_begin(r);
-    json_object(j);
+    struct jout *j = reply_begin(r);
+    jout_object(j);
     shape_runner_fields(r, j, row);
-    json_key(j, "tag_list");
-    json_array(j);
+    jout_key(j, "tag_list");
+    jout_array(j);
     for (struct str rest = row->tag_list, tag; str_cut(&rest, ',', &tag);)
         if (tag.n)
-            json_str(j, tag);
-    json_end_array(j);
-    json_kbool(j, "run_untagged", row->run_untagged);
-    json_kbool(j, "locked", row->locked);
-    json_key(j, "maximum_timeout");
+            jout_str(j, tag);
+    jout_end_array(j);
+    jout_kbool(j, "run_untagged", row->run_untagged);
+    jout_kbool(j, "locked", row->locked);
+    jout_key(j, "maximum_timeout");
     if (row->maximum_timeout_s)
-        json_int(j, row->maximum_timeout_s);
+        jout_int(j, row->maximum_timeout_s);
     else
-        json_null(j);
-    json_kcstr(j, "access_level", row->ref_protected ? "ref_protected" : "not_protected");
+        jout_null(j);
+    jout_kcstr(j, "access_level", row->ref_protected ? "ref_protected" : "not_protected");
     shape_kopt(j, "version", last->version);
     shape_kopt(j, "revision", last->revision);
     shape_kopt(j, "platform", last->platform);
     shape_kopt(j, "architecture", last->architecture);
-    json_ktime(j, "contacted_at", row->contacted_at);
+    jout_ktime(j, "contacted_at", row->contacted_at);
     shape_kopt(j, "maintenance_note", row->maintenance_note);
-    json_key(j, "projects");
-    json_array(j);
-    json_end_array(j);
-    json_key(j, "groups");
-    json_array(j);
-    json_end_array(j);
-    json_end_object(j);
+    jout_key(j, "projects");
+    jout_array(j);
+    jout_end_array(j);
+    jout_key(j, "groups");
+    jout_array(j);
+    jout_end_array(j);
+    jout_end_object(j);
     return reply_status(r, 200);
 }
 
@@ -348,8 +348,8 @@ static int runner_jobs(struct api_req *r)
     struct runner row;
     if (!find_runner(r, &row))
         return HTTP_DONE;
-    json_array(reply_begin(r)); // the store has no index of jobs by runner yet
-    json_end_array(&r->j);
+    jout_array(reply_begin(r)); // the store has no index of jobs by runner yet
+    jout_end_array(&r->j);
     reply_page(r);
     return reply_end(r);
 }

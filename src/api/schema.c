@@ -194,7 +194,7 @@ const struct schema *schema_find(struct str type)
     return NULL;
 }
 
-static void write_word(struct json_out *j, struct str word, bool null)
+static void write_word(struct jout *j, struct str word, bool null)
 {
     static const struct {
         const char *word, *type, *format;
@@ -202,16 +202,16 @@ static void write_word(struct json_out *j, struct str word, bool null)
         {"int", "integer", "int64"},     {"number", "number", NULL}, {"string", "string", NULL},
         {"time", "string", "date-time"}, {"bool", "boolean", NULL},  {"date", "string", "date"},
     };
-    json_object(j);
+    jout_object(j);
     if (null)
-        json_kbool(j, "nullable", true);
+        jout_kbool(j, "nullable", true);
     for (size_t i = 0; i < ARRAY_SIZE(plain); i++) {
         if (!str_is(word, plain[i].word))
             continue;
-        json_kcstr(j, "type", plain[i].type);
+        jout_kcstr(j, "type", plain[i].type);
         if (plain[i].format)
-            json_kcstr(j, "format", plain[i].format);
-        json_end_object(j);
+            jout_kcstr(j, "format", plain[i].format);
+        jout_end_object(j);
         return;
     }
     if (!str_is(word, "any")) {
@@ -219,52 +219,52 @@ static void write_word(struct json_out *j, struct str word, bool null)
         char ref[120];
         snprintf(ref, sizeof(ref), "#/components/schemas/%" PRISTR, STRARG(word));
         if (null) { // a $ref stands alone in OpenAPI 3.0
-            json_key(j, "allOf");
-            json_array(j);
-            json_object(j);
-            json_kcstr(j, "$ref", ref);
-            json_end_object(j);
-            json_end_array(j);
+            jout_key(j, "allOf");
+            jout_array(j);
+            jout_object(j);
+            jout_kcstr(j, "$ref", ref);
+            jout_end_object(j);
+            jout_end_array(j);
         } else {
-            json_kcstr(j, "$ref", ref);
+            jout_kcstr(j, "$ref", ref);
         }
     }
-    json_end_object(j);
+    jout_end_object(j);
 }
 
-void schema_write_type(struct json_out *j, const char *type)
+void schema_write_type(struct jout *j, const char *type)
 {
     struct type_word t = type_parse(str_of(type));
     if (!t.list) {
         write_word(j, t.word, t.null);
         return;
     }
-    json_object(j);
+    jout_object(j);
     if (t.null)
-        json_kbool(j, "nullable", true);
-    json_kcstr(j, "type", "array");
-    json_key(j, "items");
+        jout_kbool(j, "nullable", true);
+    jout_kcstr(j, "type", "array");
+    jout_key(j, "items");
     write_word(j, t.word, false);
-    json_end_object(j);
+    jout_end_object(j);
 }
 
-void schema_write(struct json_out *j, const struct schema *s)
+void schema_write(struct jout *j, const struct schema *s)
 {
-    json_object(j);
-    json_kcstr(j, "type", "object");
-    json_kbool(j, "additionalProperties", false);
-    json_key(j, "required");
-    json_array(j);
+    jout_object(j);
+    jout_kcstr(j, "type", "object");
+    jout_kbool(j, "additionalProperties", false);
+    jout_key(j, "required");
+    jout_array(j);
     for (const struct schema_field *f = s->fields; f->name; f++)
         if (!type_parse(str_of(f->type)).absent)
-            json_cstr(j, f->name);
-    json_end_array(j);
-    json_key(j, "properties");
-    json_object(j);
+            jout_cstr(j, f->name);
+    jout_end_array(j);
+    jout_key(j, "properties");
+    jout_object(j);
     for (const struct schema_field *f = s->fields; f->name; f++) {
-        json_key(j, f->name);
+        jout_key(j, f->name);
         schema_write_type(j, f->type);
     }
-    json_end_object(j);
-    json_end_object(j);
+    jout_end_object(j);
+    jout_end_object(j);
 }

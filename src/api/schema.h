@@ -8,7 +8,7 @@
 // fields.
 #pragma once
 
-#include "base/json_write.h"
+#include "base/jout.h"
 
 struct schema_field {
     const char *name, *type;
@@ -20,7 +20,7 @@ struct schema {
 extern const struct schema api_schemas[]; // ends with an empty one
 
 // Writes the JSON Schema (as OpenAPI 3.0 has it) of a type in the notation above.
-void schema_write_type(struct json_out *j, const char *type);
-void schema_write(struct json_out *j, const struct schema *s);
+void schema_write_type(struct jout *j, const char *type);
+void schema_write(struct jout *j, const struct schema *s);
 // NULL when there is none of that name ("pipeline[]" finds "pipeline").
 const struct schema *schema_find(struct str type);

@@ -6,27 +6,27 @@
 #include "api/tables.h"
 #include "base/mem.h"
 
-static void shape_token(struct json_out *j, const struct token *t, int64_t now, const char *secret)
+static void shape_token(struct jout *j, const struct token *t, int64_t now, const char *secret)
 {
-    json_object(j);
-    json_kint(j, "id", t->id);
-    json_kstr(j, "name", t->name);
+    jout_object(j);
+    jout_kint(j, "id", t->id);
+    jout_kstr(j, "name", t->name);
     shape_kopt(j, "description", t->description);
-    json_kbool(j, "revoked", t->revoked);
-    json_ktime(j, "created_at", t->created_at);
-    json_key(j, "scopes");
-    json_array(j);
+    jout_kbool(j, "revoked", t->revoked);
+    jout_ktime(j, "created_at", t->created_at);
+    jout_key(j, "scopes");
+    jout_array(j);
     for (unsigned bit = 1; bit <= SCOPE_ALL; bit <<= 1)
         if (t->scopes & bit)
-            json_cstr(j, token_scope_name(bit));
-    json_end_array(j);
-    json_kint(j, "user_id", t->user_id);
-    json_ktime(j, "last_used_at", t->last_used_at);
-    json_kbool(j, "active", !t->revoked && (!t->expires_at || t->expires_at > now));
+            jout_cstr(j, token_scope_name(bit));
+    jout_end_array(j);
+    jout_kint(j, "user_id", t->user_id);
+    jout_ktime(j, "last_used_at", t->last_used_at);
+    jout_kbool(j, "active", !t->revoked && (!t->expires_at || t->expires_at > now));
     shape_kdate(j, "expires_at", t->expires_at);
     if (secret)
-        json_kcstr(j, "token", secret);
-    json_end_object(j);
+        jout_kcstr(j, "token", secret);
+    jout_end_object(j);
 }
 
 static int token_index(struct api_req *r)
@@ -43,11 +43,11 @@ static int token_index(struct api_req *r)
     struct token *list;
     size_t n;
     REQ_TRY(r, token_list(&r->tx, r->a, &f, r->now, &r->page, &list, &n, &r->e), NULL);
-    struct json_out *j = reply_begin(r);
-    json_array(j);
+    struct jout *j = reply_begin(r);
+    jout_array(j);
     for (size_t i = 0; i < n; i++)
         shape_token(j, &list[i], r->now, NULL);
-    json_end_array(j);
+    jout_end_array(j);
     reply_page(r);
     return reply_end(r);
 }

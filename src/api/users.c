@@ -41,11 +41,11 @@ static int user_index(struct api_req *r)
     struct user *list;
     size_t n;
     REQ_TRY(r, user_list(&r->tx, r->a, &f, &r->page, &list, &n, &r->e), NULL);
-    struct json_out *j = reply_begin(r);
-    json_array(j);
+    struct jout *j = reply_begin(r);
+    jout_array(j);
     for (size_t i = 0; i < n; i++)
         shape_user(r, j, &list[i], view_of(r, &list[i]));
-    json_end_array(j);
+    jout_end_array(j);
     reply_page(r);
     return reply_end(r);
 }
@@ -84,7 +84,7 @@ static int set_blocked(struct api_req *r, bool blocked)
     REQ_TRY(r, user_get(&r->tx, r->a, req_id(r, 0), &u, &r->e), "User");
     req_end_read(r);
     REQ_TRY(r, account_set_blocked(r->api->cfg.forge, &r->who, u.id, blocked, &r->e), "User");
-    json_bool(reply_begin(r), true);
+    jout_bool(reply_begin(r), true);
     return reply_end(r);
 }
 

@@ -5,23 +5,23 @@
 #include "api/shapes.h"
 #include "api/tables.h"
 
-static void shape_variable(struct json_out *j, const struct variable *v)
+static void shape_variable(struct jout *j, const struct variable *v)
 {
-    json_object(j);
-    json_kcstr(j, "variable_type", v->file ? "file" : "env_var");
-    json_kstr(j, "key", v->key);
-    json_key(j, "value");
+    jout_object(j);
+    jout_kcstr(j, "variable_type", v->file ? "file" : "env_var");
+    jout_kstr(j, "key", v->key);
+    jout_key(j, "value");
     if (v->hidden)
-        json_null(j);
+        jout_null(j);
     else
-        json_str(j, v->value);
-    json_kbool(j, "hidden", v->hidden);
-    json_kbool(j, "protected", v->is_protected);
-    json_kbool(j, "masked", v->masked);
-    json_kbool(j, "raw", v->raw);
-    json_kstr(j, "environment_scope", v->environment_scope.n ? v->environment_scope : STR("*"));
+        jout_str(j, v->value);
+    jout_kbool(j, "hidden", v->hidden);
+    jout_kbool(j, "protected", v->is_protected);
+    jout_kbool(j, "masked", v->masked);
+    jout_kbool(j, "raw", v->raw);
+    jout_kstr(j, "environment_scope", v->environment_scope.n ? v->environment_scope : STR("*"));
     shape_kopt(j, "description", v->description);
-    json_end_object(j);
+    jout_end_object(j);
 }
 
 static int variable_index(struct api_req *r)
@@ -30,11 +30,11 @@ static int variable_index(struct api_req *r)
     size_t n;
     REQ_TRY(r, variable_list(&r->tx, r->a, r->project.id, r->group.id, &r->page, &list, &n, &r->e),
             NULL);
-    struct json_out *j = reply_begin(r);
-    json_array(j);
+    struct jout *j = reply_begin(r);
+    jout_array(j);
     for (size_t i = 0; i < n; i++)
         shape_variable(j, &list[i]);
-    json_end_array(j);
+    jout_end_array(j);
     reply_page(r);
     return reply_end(r);
 }
@@ -81,16 +81,16 @@ static void read_fields(struct api_req *r, struct variable *v)
 
 static int field_error(struct api_req *r, const char *field, const char *text)
 {
-    struct json_out *j = reply_begin(r);
-    json_object(j);
-    json_key(j, "message");
-    json_object(j);
-    json_key(j, field);
-    json_array(j);
-    json_cstr(j, text);
-    json_end_array(j);
-    json_end_object(j);
-    json_end_object(j);
+    struct jout *j = reply_begin(r);
+    jout_object(j);
+    jout_key(j, "message");
+    jout_object(j);
+    jout_key(j, field);
+    jout_array(j);
+    jout_cstr(j, text);
+    jout_end_array(j);
+    jout_end_object(j);
+    jout_end_object(j);
     return reply_status(r, 400);
 }
 

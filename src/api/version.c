@@ -8,18 +8,18 @@
 
 static int version_get(struct api_req *r)
 {
-    struct json_out *j = reply_begin(r);
-    json_object(j);
-    json_kcstr(j, "version", GITLAB_LIKE);
-    json_kcstr(j, "revision", "slipway-" SLIPWAY_VERSION);
-    json_kbool(j, "enterprise", false);
-    json_key(j, "kas");
-    json_object(j);
-    json_kbool(j, "enabled", false);
-    json_knull(j, "externalUrl");
-    json_knull(j, "version");
-    json_end_object(j);
-    json_end_object(j);
+    struct jout *j = reply_begin(r);
+    jout_object(j);
+    jout_kcstr(j, "version", GITLAB_LIKE);
+    jout_kcstr(j, "revision", "slipway-" SLIPWAY_VERSION);
+    jout_kbool(j, "enterprise", false);
+    jout_key(j, "kas");
+    jout_object(j);
+    jout_kbool(j, "enabled", false);
+    jout_knull(j, "externalUrl");
+    jout_knull(j, "version");
+    jout_end_object(j);
+    jout_end_object(j);
     return reply_end(r);
 }
 

@@ -5,7 +5,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
-#include "base/json_write.h"
+#include "base/jout.h"
 
 #include <inttypes.h>
 #include <unistd.h>
@@ -42,9 +42,9 @@ static void as_text(struct buf *b, enum log_level level, const char *time, const
         } else if (plain(f->str)) {
             buf_add(b, f->str);
         } else {
-            struct json_out j;
-            json_begin(&j, b);
-            json_str(&j, f->str);
+            struct jout j;
+            jout_begin(&j, b);
+            jout_str(&j, f->str);
         }
     }
 }
@@ -52,20 +52,20 @@ static void as_text(struct buf *b, enum log_level level, const char *time, const
 static void as_json(struct buf *b, enum log_level level, const char *time, const char *msg,
                     const struct log_field *f, size_t n)
 {
-    struct json_out j;
-    json_begin(&j, b);
-    json_object(&j);
-    json_kcstr(&j, "time", time);
-    json_kcstr(&j, "level", NAMES[level]);
-    json_kcstr(&j, "role", the_role);
-    json_kcstr(&j, "msg", msg);
+    struct jout j;
+    jout_begin(&j, b);
+    jout_object(&j);
+    jout_kcstr(&j, "time", time);
+    jout_kcstr(&j, "level", NAMES[level]);
+    jout_kcstr(&j, "role", the_role);
+    jout_kcstr(&j, "msg", msg);
     for (const struct log_field *end = f + n; f < end; f++) {
         if (f->type == LOG_INT)
-            json_kint(&j, f->key, f->num);
+            jout_kint(&j, f->key, f->num);
         else
-            json_kstr(&j, f->key, str_head(f->str, 1000));
+            jout_kstr(&j, f->key, str_head(f->str, 1000));
     }
-    json_end_object(&j);
+    jout_end_object(&j);
 }
 
 void log_line(enum log_level level, const char *msg, const struct log_field *fields, size_t n)

@@ -3,7 +3,7 @@
 // then the rules or only/except of each job, then the needs among those that are left. Pure; the
 // plan lives in the caller's arena.
 #include "ci/plan.h"
-#include "base/json_write.h"
+#include "base/jout.h"
 #include "base/map.h"
 #include "ci/reader.h"
 
@@ -216,71 +216,71 @@ static bool decide(struct planner *p, const struct ci_job *j, struct ci_plan_job
     return to->when != CI_NEVER;
 }
 
-static void key_lines(struct json_out *j, const char *key, const struct ci_lines *lines)
+static void key_lines(struct jout *j, const char *key, const struct ci_lines *lines)
 {
     if (!lines->set)
         return;
-    json_key(j, key);
-    json_array(j);
+    jout_key(j, key);
+    jout_array(j);
     for (size_t i = 0; i < lines->n; i++)
-        json_str(j, lines->list[i]);
-    json_end_array(j);
+        jout_str(j, lines->list[i]);
+    jout_end_array(j);
 }
 
-static void key_ints(struct json_out *j, const char *key, const int64_t *list, size_t n)
+static void key_ints(struct jout *j, const char *key, const int64_t *list, size_t n)
 {
     if (!n)
         return;
-    json_key(j, key);
-    json_array(j);
+    jout_key(j, key);
+    jout_array(j);
     for (size_t i = 0; i < n; i++)
-        json_int(j, list[i]);
-    json_end_array(j);
+        jout_int(j, list[i]);
+    jout_end_array(j);
 }
 
-static void key_text(struct json_out *j, const char *key, struct str s)
+static void key_text(struct jout *j, const char *key, struct str s)
 {
     if (s.n)
-        json_kstr(j, key, s);
+        jout_kstr(j, key, s);
 }
 
-static void artifacts_json(struct json_out *j, const struct ci_artifacts *f)
+static void artifacts_json(struct jout *j, const struct ci_artifacts *f)
 {
     if (!f->paths.n && !f->untracked)
         return;
-    json_key(j, "artifacts");
-    json_object(j);
+    jout_key(j, "artifacts");
+    jout_object(j);
     key_text(j, "name", f->name);
-    json_kbool(j, "untracked", f->untracked);
+    jout_kbool(j, "untracked", f->untracked);
     key_lines(j, "paths", &f->paths);
     key_lines(j, "exclude", &f->exclude);
-    json_kcstr(j, "when", ci_when_name(f->when));
+    jout_kcstr(j, "when", ci_when_name(f->when));
     key_text(j, "expire_in", f->expire_in);
-    json_end_object(j);
+    jout_end_object(j);
 }
 
-static void vars_json(struct json_out *j, const struct ci_plan_job *to)
+static void vars_json(struct jout *j, const struct ci_plan_job *to)
 {
-    json_key(j, "variables");
-    json_array(j);
+    jout_key(j, "variables");
+    jout_array(j);
     for (size_t i = 0; i < to->nvars; i++) {
         const struct ci_var *v = &to->vars[i];
-        json_object(j);
-        json_kstr(j, "key", v->key);
-        json_kstr(j, "value", v->value);
-        json_kcstr(j, "level", ci_var_level_name(v->level));
+        jout_object(j);
+        jout_kstr(j, "key", v->key);
+        jout_kstr(j, "value", v->value);
+        jout_kcstr(j, "level", ci_var_level_name(v->level));
         if (v->raw)
-            json_kbool(j, "raw", true);
-        json_kint(j, "line", v->pos.line);
-        json_end_object(j);
+            jout_kbool(j, "raw", true);
+        jout_kint(j, "line", v->pos.line);
+        jout_end_object(j);
     }
-    json_end_array(j);
+    jout_end_array(j);
 }
 
-static void options_json(struct json_out *j, const struct ci_plan_job *to)
+static void options_json(struct jout *j, const struct ci_plan_job *to)
 {
     const struct ci_job *c = to->cfg;
-    json_object(j);
+    jout_object(j);
     key_lines(j, "before_script", &c->before_script);
     key_lines(j, "script", &c->script);
     key_lines(j, "after_script", &c->after_script);
@@ -288,12 +288,12 @@ static void options_json(struct json_out *j, const struct ci_plan_job *to)
     if (c->has_dependencies)
         key_lines(j, "dependencies", &c->dependencies);
     if (c->retry_max) {
-        json_key(j, "retry");
-        json_object(j);
-        json_kint(j, "max", c->retry_max);
+        jout_key(j, "retry");
+        jout_object(j);
+        jout_kint(j, "max", c->retry_max);
         key_lines(j, "when", &c->retry_when);
         key_ints(j, "exit_codes", c->retry_exit_codes, c->nretry_exit_codes);
-        json_end_object(j);
+        jout_end_object(j);
     }
     key_ints(j, "allow_failure_exit_codes", c->allow_exit_codes, c->nallow_exit_codes);
     key_text(j, "coverage", c->coverage);
@@ -306,12 +306,12 @@ static void options_json(struct json_out *j, const struct ci_plan_job *to)
         snprintf(note, sizeof(note),
                  "`image: %.120s` is ignored: Slipway runs jobs in its own sandbox on this machine",
                  c->image.p);
-        json_key(j, "notes");
-        json_array(j);
-        json_cstr(j, note);
-        json_end_array(j);
+        jout_key(j, "notes");
+        jout_array(j);
+        jout_cstr(j, note);
+        jout_end_array(j);
     }
-    json_end_object(j);
+    jout_end_object(j);
 }
 
 static bool finish_job(struct planner *p, struct ci_plan_job *to, struct buf *scratch)
@@ -326,9 +326,9 @@ static bool finish_job(struct planner *p, struct ci_plan_job *to, struct buf *sc
     to->timeout_s = c->timeout_s;
     to->artifacts_expire_s = c->artifacts.expire_s;
     to->is_pages = c->is_pages;
-    struct json_out j;
+    struct jout j;
     buf_clear(scratch);
-    json_begin(&j, scratch);
+    jout_begin(&j, scratch);
     options_json(&j, to);
     if (!buf_ok(scratch))
         return too_much(p, to, "script, variables and other values of the job exceed 1 MiB");

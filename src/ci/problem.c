@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What went wrong in a configuration, as a bounded list: adding, and writing it for people and for
 // the API. Also guesses which keyword a wrong one meant. Lives in the reader's arena.
-#include "base/json_write.h"
+#include "base/jout.h"
 #include "ci/reader.h"
 
 static void path_text(const struct path *p, struct buf *to)
@@ -80,20 +80,20 @@ void ci_problem_text(const struct ci_problem *p, struct buf *to)
 
 void ci_problems_json(const struct ci_problems *ps, struct buf *to)
 {
-    struct json_out j;
-    json_begin(&j, to);
-    json_array(&j);
+    struct jout j;
+    jout_begin(&j, to);
+    jout_array(&j);
     for (size_t i = 0; i < ps->n; i++) {
         const struct ci_problem *p = &ps->list[i];
-        json_object(&j);
-        json_kint(&j, "line", p->pos.line);
-        json_kint(&j, "column", p->pos.col);
-        json_kstr(&j, "path", p->path);
-        json_kstr(&j, "message", p->msg);
-        json_kstr(&j, "expected", p->expected);
-        json_end_object(&j);
+        jout_object(&j);
+        jout_kint(&j, "line", p->pos.line);
+        jout_kint(&j, "column", p->pos.col);
+        jout_kstr(&j, "path", p->path);
+        jout_kstr(&j, "message", p->msg);
+        jout_kstr(&j, "expected", p->expected);
+        jout_end_object(&j);
     }
-    json_end_array(&j);
+    jout_end_array(&j);
 }
 
 // Edits (insert, delete, replace, swap of neighbours) between two short words.

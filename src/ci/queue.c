@@ -3,7 +3,7 @@
 // read afterwards from a snapshot. If that fails the claim is taken back, so no job is lost on the
 // way.
 #include "base/clock.h"
-#include "base/json_write.h"
+#include "base/jout.h"
 #include "base/map.h"
 #include "ci/engine_impl.h"
 #include "forge/auth.h"
@@ -65,12 +65,12 @@ struct reading {
 static struct str tags_json(struct arena *a, struct str tag_list)
 {
     _autobuf_ struct buf b = BUF_INIT(KIB(32));
-    struct json_out j;
-    json_begin(&j, &b);
-    json_array(&j);
+    struct jout j;
+    jout_begin(&j, &b);
+    jout_array(&j);
     for (struct str rest = tag_list, part; rest.n && str_cut(&rest, ',', &part);)
-        json_str(&j, part);
-    json_end_array(&j);
+        jout_str(&j, part);
+    jout_end_array(&j);
     return arena_str(a, buf_str(&b));
 }
 

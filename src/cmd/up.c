@@ -24,7 +24,7 @@
 #define STEADY_MS        10000 // a role that ran this long starts again without a back-off
 #define ROLE_STOP_MS     30000 // then it is killed
 #define SECOND_SIGNAL_MS 500
-#define READY_FD         3     // the number of the ready pipe in a role
+#define READY_FD         3 // the number of the ready pipe in a role
 
 enum role_id { SERVER, EDGE, RUNNER, ROLE_COUNT };
 

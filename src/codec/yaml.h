@@ -91,6 +91,6 @@ struct yaml_node *yaml_new_map(struct arena *a, uint32_t n, struct yaml_pos pos)
 // the result may share their nodes. Either may be NULL.
 struct yaml_node *yaml_merge(struct arena *a, struct yaml_node *base, struct yaml_node *over);
 
-struct json_out;
+struct jout;
 // The node as JSON with YAML's types (numbers that JSON cannot hold as strings).
-void yaml_to_json(const struct yaml_node *n, struct json_out *j);
+void yaml_to_json(const struct yaml_node *n, struct jout *j);

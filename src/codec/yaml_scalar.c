@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Access to nodes: how scalars read by YAML 1.1, looking up keys, merging trees, writing JSON.
 // Pure; nodes belong to whoever owns their arena.
-#include "base/json_write.h"
+#include "base/jout.h"
 #include "codec/yaml.h"
 
 struct yaml_pair *yaml_pair(const struct yaml_node *n, struct str key)
@@ -253,44 +253,44 @@ struct yaml_node *yaml_merge(struct arena *a, struct yaml_node *base, struct yam
     return m;
 }
 
-static void scalar_to_json(const struct yaml_node *n, struct json_out *j)
+static void scalar_to_json(const struct yaml_node *n, struct jout *j)
 {
     bool b;
     int64_t i;
     switch (yaml_type(n)) {
     case YAML_NULL:
-        json_null(j);
+        jout_null(j);
         return;
     case YAML_BOOL:
-        json_bool(j, yaml_bool(n, &b) && b);
+        jout_bool(j, yaml_bool(n, &b) && b);
         return;
     case YAML_INT:
         if (yaml_int(n, &i))
-            json_int(j, i);
+            jout_int(j, i);
         return;
     default:
-        json_str(j, n->text);
+        jout_str(j, n->text);
     }
 }
 
 // Depth is bounded: by the limits of the parse, and by the writer's own (deeper values become
 // null).
-void yaml_to_json(const struct yaml_node *n, struct json_out *j)
+void yaml_to_json(const struct yaml_node *n, struct jout *j)
 {
     if (!n || j->depth > 55) {
-        json_null(j);
+        jout_null(j);
     } else if (n->kind == YAML_LIST) {
-        json_array(j);
+        jout_array(j);
         for (uint32_t i = 0; i < n->n; i++)
             yaml_to_json(n->items[i], j);
-        json_end_array(j);
+        jout_end_array(j);
     } else if (n->kind == YAML_MAP) {
-        json_object(j);
+        jout_object(j);
         for (uint32_t i = 0; i < n->n; i++) {
-            json_key(j, n->pairs[i].key->text.p);
+            jout_key(j, n->pairs[i].key->text.p);
             yaml_to_json(n->pairs[i].value, j);
         }
-        json_end_object(j);
+        jout_end_object(j);
     } else {
         scalar_to_json(n, j);
     }

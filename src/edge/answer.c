@@ -5,7 +5,7 @@
 #include "edge/worker.h"
 
 #include "base/clock.h"
-#include "base/json_write.h"
+#include "base/jout.h"
 #include "base/text.h"
 #include "edge/conditional.h"
 #include "edge/forward.h"
@@ -113,15 +113,15 @@ void answer_error(struct conn *c, int status, const char *what, bool known, bool
         x->close = true;
     take_request_end(c);
     if (known && (accepts(h, "application/json") || str_starts(h->path, STR("/api/")))) {
-        struct json_out j;
+        struct jout j;
         type = "application/json";
-        json_begin(&j, &body);
-        json_object(&j);
+        jout_begin(&j, &body);
+        jout_object(&j);
         _autobuf_ struct buf text = BUF_INIT(KIB(1));
         buf_addf(&text, "%d %s: %s", status, http1_reason(status), what);
-        json_kstr(&j, "message", buf_str(&text));
-        json_kcstr(&j, "request_id", x->request_id);
-        json_end_object(&j);
+        jout_kstr(&j, "message", buf_str(&text));
+        jout_kcstr(&j, "request_id", x->request_id);
+        jout_end_object(&j);
     } else if (known && accepts(h, "text/html")) {
         type = "text/html; charset=utf-8";
         html_error(&body, status, what, x->request_id);

@@ -5,7 +5,7 @@
 #include "net/http_internal.h"
 
 #include "base/clock.h"
-#include "base/json_write.h"
+#include "base/jout.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -294,11 +294,11 @@ void call_own_answer(struct http_call *c, int status, const char *message, bool 
         buf_clear(&body);
         char text[600];
         snprintf(text, sizeof text, "%d %s: %s", status, http1_reason(status), message);
-        struct json_out j;
-        json_begin(&j, &body);
-        json_object(&j);
-        json_kcstr(&j, "message", text);
-        json_end_object(&j);
+        struct jout j;
+        jout_begin(&j, &body);
+        jout_object(&j);
+        jout_kcstr(&j, "message", text);
+        jout_end_object(&j);
     }
     call_clear_answer(c);
     http_status(c, status);

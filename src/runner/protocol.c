@@ -4,7 +4,7 @@
 // calls: the poller has one, each job has one for its trace and one for its files.
 #include "runner/protocol.h"
 
-#include "base/json_write.h"
+#include "base/jout.h"
 #include "base/mem.h"
 
 #include <curl/curl.h>
@@ -243,7 +243,7 @@ static void set_json_body(struct proto *a)
     curl_easy_setopt(a->curl, CURLOPT_POSTFIELDS, a->request.p);
 }
 
-static void json_info(struct json_out *j, const struct proto_conf *conf)
+static void json_info(struct jout *j, const struct proto_conf *conf)
 {
     static const char *const FEATURES[] = {
         "variables",     "artifacts",         "upload_multiple_artifacts",
@@ -257,36 +257,36 @@ static void json_info(struct json_out *j, const struct proto_conf *conf)
         machine = "amd64";
     else if (!strcmp(machine, "aarch64"))
         machine = "arm64";
-    json_key(j, "info");
-    json_object(j);
-    json_kcstr(j, "name", "slipway-runner");
-    json_kcstr(j, "version", SLIPWAY_VERSION);
-    json_kcstr(j, "revision", SLIPWAY_VERSION);
-    json_kcstr(j, "platform", "linux");
-    json_kcstr(j, "architecture", machine);
-    json_kcstr(j, "executor", "shell");
-    json_kcstr(j, "shell", "bash");
-    json_key(j, "features");
-    json_object(j);
+    jout_key(j, "info");
+    jout_object(j);
+    jout_kcstr(j, "name", "slipway-runner");
+    jout_kcstr(j, "version", SLIPWAY_VERSION);
+    jout_kcstr(j, "revision", SLIPWAY_VERSION);
+    jout_kcstr(j, "platform", "linux");
+    jout_kcstr(j, "architecture", machine);
+    jout_kcstr(j, "executor", "shell");
+    jout_kcstr(j, "shell", "bash");
+    jout_key(j, "features");
+    jout_object(j);
     for (size_t i = 0; i < ARRAY_SIZE(FEATURES); i++)
-        json_kbool(j, FEATURES[i], true);
-    json_end_object(j);
-    json_end_object(j);
+        jout_kbool(j, FEATURES[i], true);
+    jout_end_object(j);
+    jout_end_object(j);
     (void)conf;
 }
 
 static void runner_body(struct proto *a, const char *last_update)
 {
-    struct json_out j;
+    struct jout j;
     buf_clear(&a->request);
-    json_begin(&j, &a->request);
-    json_object(&j);
-    json_kcstr(&j, "token", a->conf.token);
-    json_kcstr(&j, "system_id", a->conf.system_id);
+    jout_begin(&j, &a->request);
+    jout_object(&j);
+    jout_kcstr(&j, "token", a->conf.token);
+    jout_kcstr(&j, "system_id", a->conf.system_id);
     if (last_update && *last_update)
-        json_kcstr(&j, "last_update", last_update);
+        jout_kcstr(&j, "last_update", last_update);
     json_info(&j, &a->conf);
-    json_end_object(&j);
+    jout_end_object(&j);
 }
 
 int proto_verify(struct proto *a, struct proto_answer *ret, struct err *e)
@@ -302,16 +302,16 @@ int proto_register(struct proto *a, const char *registration_token, const char *
                    const char *tags, bool run_untagged, struct proto_answer *ret, struct err *e)
 {
     prepare(a, "runners", 30, ret);
-    struct json_out j;
+    struct jout j;
     buf_clear(&a->request);
-    json_begin(&j, &a->request);
-    json_object(&j);
-    json_kcstr(&j, "token", registration_token);
-    json_kcstr(&j, "description", description);
-    json_kcstr(&j, "tag_list", tags ? tags : "");
-    json_kbool(&j, "run_untagged", run_untagged);
+    jout_begin(&j, &a->request);
+    jout_object(&j);
+    jout_kcstr(&j, "token", registration_token);
+    jout_kcstr(&j, "description", description);
+    jout_kcstr(&j, "tag_list", tags ? tags : "");
+    jout_kbool(&j, "run_untagged", run_untagged);
     json_info(&j, &a->conf);
-    json_end_object(&j);
+    jout_end_object(&j);
     set_json_body(a);
     return perform(a, e);
 }
@@ -341,26 +341,26 @@ int proto_job_update(struct proto *a, int64_t id, const char *job_token,
     snprintf(path, sizeof(path), "jobs/%lld", (long long)id);
     snprintf(checksum, sizeof(checksum), "crc32:%08x", u->crc32);
     CURL *c = prepare(a, path, 60, ret);
-    struct json_out j;
+    struct jout j;
     buf_clear(&a->request);
-    json_begin(&j, &a->request);
-    json_object(&j);
-    json_kcstr(&j, "token", job_token);
-    json_kcstr(&j, "state", u->state);
+    jout_begin(&j, &a->request);
+    jout_object(&j);
+    jout_kcstr(&j, "token", job_token);
+    jout_kcstr(&j, "state", u->state);
     json_info(&j, &a->conf);
     if (!u->trace_unknown) {
-        json_kcstr(&j, "checksum", checksum);
-        json_key(&j, "output");
-        json_object(&j);
-        json_kcstr(&j, "checksum", checksum);
-        json_kint(&j, "bytesize", (int64_t)u->bytes);
-        json_end_object(&j);
+        jout_kcstr(&j, "checksum", checksum);
+        jout_key(&j, "output");
+        jout_object(&j);
+        jout_kcstr(&j, "checksum", checksum);
+        jout_kint(&j, "bytesize", (int64_t)u->bytes);
+        jout_end_object(&j);
     }
     if (u->exit_code >= 0)
-        json_kint(&j, "exit_code", u->exit_code);
+        jout_kint(&j, "exit_code", u->exit_code);
     if (u->failure_reason)
-        json_kcstr(&j, "failure_reason", u->failure_reason);
-    json_end_object(&j);
+        jout_kcstr(&j, "failure_reason", u->failure_reason);
+    jout_end_object(&j);
     add_headerf(a, "JOB-TOKEN: %s", job_token);
     set_json_body(a);
     curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, "PUT");

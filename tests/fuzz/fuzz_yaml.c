@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Any bytes as YAML: the tree stays within its limits, positions lie in the text, and the whole can
 // be walked and written as JSON.
-#include "base/json_write.h"
+#include "base/jout.h"
 #include "codec/yaml.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
@@ -33,9 +33,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     }
     for (size_t i = 0; i < doc.nroots; i++) {
         _autobuf_ struct buf b = BUF_INIT(MIB(16));
-        struct json_out j;
+        struct jout j;
         walk(doc.roots[i], 0);
-        json_begin(&j, &b);
+        jout_begin(&j, &b);
         yaml_to_json(doc.roots[i], &j);
     }
     return 0;

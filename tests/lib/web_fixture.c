@@ -10,7 +10,7 @@
 //   finish STATE   ends the running job and its pipeline
 //   quit
 #include "base/clock.h"
-#include "base/json_write.h"
+#include "base/jout.h"
 #include "ci/engine.h"
 #include "forge/account.h"
 #include "forge/auth.h"
@@ -639,22 +639,22 @@ static void report(void *ctx, const char *request_id, const char *message)
 static void announce(uint16_t port)
 {
     struct buf b = BUF_INIT(KIB(16));
-    struct json_out j;
-    json_begin(&j, &b);
-    json_object(&j);
-    json_kint(&j, "port", port);
-    json_kcstr(&j, "password", "a-harbor-in-the-fog");
-    json_kcstr(&j, "sha", sha);
-    json_kint(&j, "good_pipeline", good_pipeline);
-    json_kint(&j, "mixed_pipeline", mixed_pipeline);
-    json_kint(&j, "error_pipeline", error_pipeline);
-    json_kint(&j, "live_pipeline", live_pipeline);
-    json_kint(&j, "good_job", good_job);
-    json_kint(&j, "bad_job", bad_job);
-    json_kint(&j, "live_job", live_job);
-    json_kint(&j, "manual_job", manual_job);
-    json_kint(&j, "waiting_job", waiting_job);
-    json_end_object(&j);
+    struct jout j;
+    jout_begin(&j, &b);
+    jout_object(&j);
+    jout_kint(&j, "port", port);
+    jout_kcstr(&j, "password", "a-harbor-in-the-fog");
+    jout_kcstr(&j, "sha", sha);
+    jout_kint(&j, "good_pipeline", good_pipeline);
+    jout_kint(&j, "mixed_pipeline", mixed_pipeline);
+    jout_kint(&j, "error_pipeline", error_pipeline);
+    jout_kint(&j, "live_pipeline", live_pipeline);
+    jout_kint(&j, "good_job", good_job);
+    jout_kint(&j, "bad_job", bad_job);
+    jout_kint(&j, "live_job", live_job);
+    jout_kint(&j, "manual_job", manual_job);
+    jout_kint(&j, "waiting_job", waiting_job);
+    jout_end_object(&j);
     printf("%s\n", b.p);
     fflush(stdout);
     buf_done(&b);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "../../lib/test.h"
-#include "base/json_write.h"
+#include "base/jout.h"
 #include "codec/yaml.h"
 
 static struct yaml_node *parse(struct arena *a, const char *text)
@@ -41,9 +41,9 @@ static void test_trees(void **state)
     for (size_t i = 0; i < ARRAY_SIZE(CASES); i++) {
         _autoarena_ struct arena a;
         _autobuf_ struct buf b = BUF_INIT(KIB(64));
-        struct json_out j;
+        struct jout j;
         arena_init(&a, MIB(4));
-        json_begin(&j, &b);
+        jout_begin(&j, &b);
         yaml_to_json(parse(&a, CASES[i].yaml), &j);
         if (!str_is(buf_str(&b), CASES[i].json)) {
             print_error("%s\ngot  %s\nwant %s\n", CASES[i].yaml, b.p, CASES[i].json);
@@ -158,12 +158,12 @@ static void test_merge(void **state)
     (void)state;
     _autoarena_ struct arena a;
     _autobuf_ struct buf b = BUF_INIT(KIB(4));
-    struct json_out j;
+    struct jout j;
     arena_init(&a, MIB(4));
     struct yaml_node *base = parse(&a, "a: 1\nm: {x: 1, y: [1, 2]}\n");
     struct yaml_node *over = parse(&a, "m: {y: [3], z: 4}\nb: 2\n");
     struct yaml_node *both = yaml_merge(&a, base, over);
-    json_begin(&j, &b);
+    jout_begin(&j, &b);
     yaml_to_json(both, &j);
     assert_str(buf_str(&b), "{\"a\":1,\"m\":{\"x\":1,\"y\":[3],\"z\":4},\"b\":2}");
     assert_int_equal(yaml_get(base, "m")->n, 2);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The streaming JSON writer: no tree, no allocation of its own.
-#include "base/json_write.h"
+#include "base/jout.h"
 
 #include "base/clock.h"
 
@@ -8,17 +8,17 @@
 #include <math.h>
 #include <stdio.h>
 
-void json_begin(struct json_out *j, struct buf *to)
+void jout_begin(struct jout *j, struct buf *to)
 {
-    *j = (struct json_out){.to = to};
+    *j = (struct jout){.to = to};
 }
 
-static uint64_t bit(const struct json_out *j)
+static uint64_t bit(const struct jout *j)
 {
     return (uint64_t)1 << j->depth;
 }
 
-static void before_value(struct json_out *j)
+static void before_value(struct jout *j)
 {
     if (j->after_key) {
         j->after_key = false;
@@ -30,7 +30,7 @@ static void before_value(struct json_out *j)
     j->has_item |= bit(j);
 }
 
-static void open_scope(struct json_out *j, char c, bool array)
+static void open_scope(struct jout *j, char c, bool array)
 {
     before_value(j);
     buf_addc(j->to, c);
@@ -40,29 +40,29 @@ static void open_scope(struct json_out *j, char c, bool array)
     j->is_array = array ? j->is_array | bit(j) : j->is_array & ~bit(j);
 }
 
-static void close_scope(struct json_out *j, char c, bool array)
+static void close_scope(struct jout *j, char c, bool array)
 {
     BUG_ON(j->depth == 0 || j->after_key || array != !!(j->is_array & bit(j)));
     j->depth--;
     buf_addc(j->to, c);
 }
 
-void json_object(struct json_out *j)
+void jout_object(struct jout *j)
 {
     open_scope(j, '{', false);
 }
 
-void json_end_object(struct json_out *j)
+void jout_end_object(struct jout *j)
 {
     close_scope(j, '}', false);
 }
 
-void json_array(struct json_out *j)
+void jout_array(struct jout *j)
 {
     open_scope(j, '[', true);
 }
 
-void json_end_array(struct json_out *j)
+void jout_end_array(struct jout *j)
 {
     close_scope(j, ']', true);
 }
@@ -109,7 +109,7 @@ static void escaped(struct buf *b, struct str s)
     buf_addc(b, '"');
 }
 
-void json_key(struct json_out *j, const char *key)
+void jout_key(struct jout *j, const char *key)
 {
     BUG_ON(j->depth == 0 || j->after_key || (j->is_array & bit(j)));
     if (j->has_item & bit(j))
@@ -120,92 +120,92 @@ void json_key(struct json_out *j, const char *key)
     j->after_key = true;
 }
 
-void json_str(struct json_out *j, struct str s)
+void jout_str(struct jout *j, struct str s)
 {
     before_value(j);
     escaped(j->to, s);
 }
 
-void json_cstr(struct json_out *j, const char *cstr_or_null)
+void jout_cstr(struct jout *j, const char *cstr_or_null)
 {
     if (cstr_or_null)
-        json_str(j, str_of(cstr_or_null));
+        jout_str(j, str_of(cstr_or_null));
     else
-        json_null(j);
+        jout_null(j);
 }
 
-void json_int(struct json_out *j, int64_t v)
+void jout_int(struct jout *j, int64_t v)
 {
     before_value(j);
     buf_addf(j->to, "%" PRId64, v);
 }
 
-void json_double(struct json_out *j, double v)
+void jout_double(struct jout *j, double v)
 {
     if (!isfinite(v)) {
-        json_null(j);
+        jout_null(j);
         return;
     }
     before_value(j);
     buf_addf(j->to, "%.6g", v);
 }
 
-void json_bool(struct json_out *j, bool v)
+void jout_bool(struct jout *j, bool v)
 {
     before_value(j);
     buf_adds(j->to, v ? "true" : "false");
 }
 
-void json_null(struct json_out *j)
+void jout_null(struct jout *j)
 {
     before_value(j);
     buf_adds(j->to, "null");
 }
 
-void json_time(struct json_out *j, int64_t wall_ms)
+void jout_time(struct jout *j, int64_t wall_ms)
 {
     char text[CLOCK_RFC3339_SIZE];
-    json_cstr(j, wall_ms ? clock_rfc3339(wall_ms, text) : NULL);
+    jout_cstr(j, wall_ms ? clock_rfc3339(wall_ms, text) : NULL);
 }
 
-void json_raw(struct json_out *j, struct str json)
+void jout_raw(struct jout *j, struct str json)
 {
     before_value(j);
     buf_add(j->to, json);
 }
 
-void json_kstr(struct json_out *j, const char *key, struct str s)
+void jout_kstr(struct jout *j, const char *key, struct str s)
 {
-    json_key(j, key);
-    json_str(j, s);
+    jout_key(j, key);
+    jout_str(j, s);
 }
 
-void json_kcstr(struct json_out *j, const char *key, const char *cstr_or_null)
+void jout_kcstr(struct jout *j, const char *key, const char *cstr_or_null)
 {
-    json_key(j, key);
-    json_cstr(j, cstr_or_null);
+    jout_key(j, key);
+    jout_cstr(j, cstr_or_null);
 }
 
-void json_kint(struct json_out *j, const char *key, int64_t v)
+void jout_kint(struct jout *j, const char *key, int64_t v)
 {
-    json_key(j, key);
-    json_int(j, v);
+    jout_key(j, key);
+    jout_int(j, v);
 }
 
-void json_kbool(struct json_out *j, const char *key, bool v)
+void jout_kbool(struct jout *j, const char *key, bool v)
 {
-    json_key(j, key);
-    json_bool(j, v);
+    jout_key(j, key);
+    jout_bool(j, v);
 }
 
-void json_knull(struct json_out *j, const char *key)
+void jout_knull(struct jout *j, const char *key)
 {
-    json_key(j, key);
-    json_null(j);
+    jout_key(j, key);
+    jout_null(j);
 }
 
-void json_ktime(struct json_out *j, const char *key, int64_t wall_ms)
+void jout_ktime(struct jout *j, const char *key, int64_t wall_ms)
 {
-    json_key(j, key);
-    json_time(j, wall_ms);
+    jout_key(j, key);
+    jout_time(j, wall_ms);
 }

@@ -1,27 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "../../lib/test.h"
 
-#include "base/json_write.h"
+#include "base/jout.h"
 
 static void writes_nested_values(void **state)
 {
     _autobuf_ struct buf b = BUF_INIT(KIB(4));
-    struct json_out j;
-    json_begin(&j, &b);
-    json_object(&j);
-    json_kint(&j, "id", -5);
-    json_key(&j, "list");
-    json_array(&j);
-    json_bool(&j, true);
-    json_null(&j);
-    json_object(&j);
-    json_end_object(&j);
-    json_array(&j);
-    json_end_array(&j);
-    json_end_array(&j);
-    json_ktime(&j, "at", 784111777123);
-    json_ktime(&j, "never", 0);
-    json_end_object(&j);
+    struct jout j;
+    jout_begin(&j, &b);
+    jout_object(&j);
+    jout_kint(&j, "id", -5);
+    jout_key(&j, "list");
+    jout_array(&j);
+    jout_bool(&j, true);
+    jout_null(&j);
+    jout_object(&j);
+    jout_end_object(&j);
+    jout_array(&j);
+    jout_end_array(&j);
+    jout_end_array(&j);
+    jout_ktime(&j, "at", 784111777123);
+    jout_ktime(&j, "never", 0);
+    jout_end_object(&j);
     assert_str(buf_str(&b), "{\"id\":-5,\"list\":[true,null,{},[]],\"at\":\"1994-11-06T08:49:37."
                             "123Z\",\"never\":null}");
 }
@@ -29,9 +29,9 @@ static void writes_nested_values(void **state)
 static void escapes_and_repairs(void **state)
 {
     _autobuf_ struct buf b = BUF_INIT(KIB(4));
-    struct json_out j;
-    json_begin(&j, &b);
-    json_str(&j, STR("a\"\\\n\x01\xc3\xa9\xff\xe2\x82"));
+    struct jout j;
+    jout_begin(&j, &b);
+    jout_str(&j, STR("a\"\\\n\x01\xc3\xa9\xff\xe2\x82"));
     assert_str(buf_str(&b), "\"a\\\"\\\\\\n\\u0001\xc3\xa9\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"");
 }
 
