@@ -65,7 +65,8 @@ static int token(int argc, char **argv)
         {"name", "TEXT", "what it is for (default: admin)", &name, NULL},
         {"days", "N", "it expires after N days (default: 0, never)", &days, NULL},
     };
-    int at = opt_parse(argc, argv, "[OPTION...]\n\nMakes a personal access token and prints it.",
+    int at =
+        opt_parse_only(argc, argv, "[OPTION...]\n\nMakes a personal access token and prints it.",
                        opts, ARRAY_SIZE(opts));
     if (at < 0)
         return opt_exit(at);
@@ -113,7 +114,7 @@ static int password(int argc, char **argv)
         {"state", "DIR", "state folder (default: var)", &state, NULL},
         {"user", "NAME", "whose password (default: root)", &user, NULL},
     };
-    int at = opt_parse(
+    int at = opt_parse_only(
         argc, argv, "[OPTION...] <FILE\n\nSets a password, read as one line from standard input.",
         opts, ARRAY_SIZE(opts));
     if (at < 0)
@@ -145,7 +146,8 @@ static int user_add(int argc, char **argv)
         {"email", "ADDRESS", "its mail address", &email, NULL},
         {"admin", NULL, "make it an administrator", NULL, &admin},
     };
-    int at = opt_parse(argc, argv,
+    int at =
+        opt_parse_only(argc, argv,
                        "--user NAME --email ADDRESS [OPTION...] <FILE\n\nMakes an account; its "
                        "password is read as one line from standard input.",
                        opts, ARRAY_SIZE(opts));
@@ -184,8 +186,12 @@ int cmd_admin(int argc, char **argv)
         {"user", user_add, "make an account"},
     };
     for (size_t i = 0; argc > 1 && i < ARRAY_SIZE(ACTIONS); i++)
-        if (!strcmp(argv[1], ACTIONS[i].name))
+        if (!strcmp(argv[1], ACTIONS[i].name)) {
+            char full[40]; // what messages call it
+            snprintf(full, sizeof(full), "admin %s", ACTIONS[i].name);
+            argv[1] = full;
             return ACTIONS[i].run(argc - 1, argv + 1);
+        }
     bool help = argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"));
     fprintf(help ? stdout : stderr, "usage: slipway admin ACTION [OPTION...]\n\nActions:\n");
     for (size_t i = 0; i < ARRAY_SIZE(ACTIONS); i++)

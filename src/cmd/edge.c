@@ -2,8 +2,8 @@
 // `slipway edge`: reads the command line, starts the edge and waits for signals. SIGTERM or SIGINT
 // drains it, a second one cuts what is left. Owns the main thread only.
 #include "edge/edge.h"
-#include "base/clock.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "cmd/cmd.h"
 #include "cmd/role.h"
 
@@ -67,69 +67,55 @@ static const struct option_row {
      "for requests in flight to end after SIGTERM (default: 10s)"},
 };
 
-static int bad(struct err *e, const char *name, const char *why)
-{
-    return err_set(e, E_INVALID, "--%s %s; `slipway edge --help` tells more", name, why);
-}
-
 // The addresses are cut apart in place.
-static int store_listen(struct options *o, char *text, struct err *e)
+static int store_listen(struct options *o, const char *value)
 {
-    for (char *next = text; text; text = next) {
+    o->listen = str_dup(str_of(value));
+    for (char *text = o->listen, *next; text; text = next) {
         next = strchr(text, ',');
         if (next)
             *next++ = '\0';
         if (o->cfg.nlisten == EDGE_LISTEN_MAX)
-            return bad(e, "listen", "takes at most 8 addresses");
+            return opt_bad("edge", "listen", value, "at most 8 addresses");
         o->cfg.listen[o->cfg.nlisten++] = text;
     }
     return 0;
 }
 
-static int store(struct options *o, const struct option_row *row, const char *value, struct err *e)
+static int store(struct options *o, const struct option_row *row, const char *value)
 {
-    char *to = (char *)o + row->at;
+    void *to = (char *)o + row->at;
     switch (row->kind) {
     case TEXT:
-        *(const char **)(void *)to = value;
+        *(const char **)to = value;
         return 0;
     case LISTEN:
-        o->listen = str_dup(str_of(value));
-        return store_listen(o, o->listen, e);
+        return store_listen(o, value);
     case COUNT:
-        if (!str_to_u64(str_of(value), (uint64_t *)(void *)to) || *(uint64_t *)(void *)to > 1000000)
-            return bad(e, row->name, "needs a whole number up to 1000000");
-        return 0;
+        return opt_number("edge", row->name, value, 0, 1000000, to);
     case MILLIS:
-        if (!clock_parse_duration(str_of(value), (int64_t *)(void *)to) ||
-            *(int64_t *)(void *)to <= 0)
-            return bad(e, row->name, "needs a time such as 500ms or 30s");
-        return 0;
+        return opt_duration("edge", row->name, value, 1, to);
     }
     return 0;
 }
 
-// Ends the process after --help or a usage error, as every command does.
-static int parse(struct options *o, int argc, char **argv, struct err *e)
+// 0, or what opt_parse says.
+static int parse(struct options *o, int argc, char **argv)
 {
     struct opt opts[ARRAY_SIZE(OPTIONS)];
     const char *values[ARRAY_SIZE(OPTIONS)] = {NULL};
     for (size_t i = 0; i < ARRAY_SIZE(OPTIONS); i++)
         opts[i] = (struct opt){OPTIONS[i].name, OPTIONS[i].arg, OPTIONS[i].help, &values[i], NULL};
-    int at = opt_parse(argc, argv,
-                       "--upstream WHERE [OPTION...]\n\nThe front door: serves published pages "
-                       "from disk and passes everything else on.\nTIME is 500ms, 30s, 5m.",
-                       opts, ARRAY_SIZE(opts));
-    if (at < 0)
-        exit(opt_exit(at));
-    if (at < argc)
-        return err_set(e, E_INVALID, "unexpected argument '%s'; `slipway edge --help` tells more",
-                       argv[at]);
-    for (size_t i = 0; i < ARRAY_SIZE(OPTIONS); i++) {
-        int r = values[i] ? store(o, &OPTIONS[i], values[i], e) : 0;
-        if (r)
-            return r;
-    }
+    int rc = opt_parse_only(argc, argv,
+                            "--upstream WHERE [OPTION...]\n\nThe front door: serves published "
+                            "pages from disk and passes everything else on.\n"
+                            "TIME is 500ms, 30s, 5m.",
+                            opts, ARRAY_SIZE(opts));
+    for (size_t i = 0; i < ARRAY_SIZE(OPTIONS) && rc == 0; i++)
+        if (values[i])
+            rc = store(o, &OPTIONS[i], values[i]);
+    if (rc < 0)
+        return rc;
     o->cfg.workers = (unsigned)o->workers;
     if (o->connections)
         o->cfg.connections_max = o->connections;
@@ -230,15 +216,14 @@ int cmd_edge(int argc, char **argv)
 {
     struct options o = {.cfg = EDGE_DEFAULTS, .drain_ms = 10000};
     struct err e = ERR_INIT;
-    int r = parse(&o, argc, argv, &e);
-    if (!r) {
-        o.cfg.notice = notice;
-        role_start("edge");
-        r = serve_options(&o, &e);
+    int r = parse(&o, argc, argv);
+    if (r < 0) {
+        free(o.listen);
+        return opt_exit(r);
     }
+    o.cfg.notice = notice;
+    role_start("edge");
+    r = serve_options(&o, &e);
     free(o.listen);
-    if (!r)
-        return 0;
-    fprintf(stderr, "slipway edge: %s\n", e.msg);
-    return e.code == E_INVALID ? 2 : err_exit_status(e.code);
+    return r < 0 ? cmd_fail("edge", &e) : 0;
 }

@@ -3,6 +3,7 @@
 #include "cmd/role.h"
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/log.h"
 
 #include <ctype.h>
@@ -70,9 +71,13 @@ int role_wait_signal(void)
 static void print_help(const char *command, const char *synopsis, const struct opt *opts, size_t n)
 {
     printf("usage: slipway %s %s\n", command, synopsis);
-    if (n)
+    if (n && opts[0].name)
         printf("\nOptions:\n");
     for (size_t i = 0; i < n; i++) {
+        if (!opts[i].name) {
+            printf("\n%s:\n", opts[i].help);
+            continue;
+        }
         char left[60];
         snprintf(left, sizeof(left), "--%s%s%s", opts[i].name, opts[i].arg ? " " : "",
                  opts[i].arg ? opts[i].arg : "");
@@ -82,9 +87,23 @@ static void print_help(const char *command, const char *synopsis, const struct o
         printf("\nEach option --some-name can also be given as SLIPWAY_SOME_NAME.\n");
 }
 
+static bool take(const struct opt *o, const char *value)
+{
+    if (!o->list) {
+        *o->value = value;
+        return true;
+    }
+    if (o->list->n == o->list->max)
+        return false;
+    o->list->items[o->list->n++] = value;
+    return true;
+}
+
 static void from_environment(const struct opt *opts, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
+        if (!opts[i].name)
+            continue;
         _autobuf_ struct buf name = BUF_INIT(200);
         buf_adds(&name, "SLIPWAY_");
         for (const char *c = opts[i].name; *c; c++)
@@ -95,8 +114,16 @@ static void from_environment(const struct opt *opts, size_t n)
         if (opts[i].flag)
             *opts[i].flag = value[0] && strcmp(value, "0") != 0;
         else
-            *opts[i].value = value;
+            (void)take(&opts[i], value); // a list has room for one
     }
+}
+
+static const struct opt *find(const struct opt *opts, size_t n, struct str name)
+{
+    for (size_t i = 0; i < n && str_starts(name, STR("--")); i++)
+        if (opts[i].name && str_is(str_from(name, 2), opts[i].name))
+            return &opts[i];
+    return NULL;
 }
 
 int opt_parse(int argc, char **argv, const char *synopsis, const struct opt *opts, size_t n)
@@ -114,10 +141,7 @@ int opt_parse(int argc, char **argv, const char *synopsis, const struct opt *opt
         }
         struct str rest = str_of(argv[at]), name = STR_NONE;
         str_cut(&rest, '=', &name);
-        const struct opt *o = NULL;
-        for (size_t i = 0; i < n && !o; i++)
-            if (str_starts(name, STR("--")) && str_is(str_from(name, 2), opts[i].name))
-                o = &opts[i];
+        const struct opt *o = find(opts, n, name);
         if (!o) {
             fprintf(stderr, "slipway %s: unknown option '%" PRISTR "'; see slipway %s --help\n",
                     argv[0], STRARG(name), argv[0]);
@@ -128,14 +152,73 @@ int opt_parse(int argc, char **argv, const char *synopsis, const struct opt *opt
             continue;
         }
         const char *value = rest.p ? rest.p : at + 1 < argc ? argv[++at] : NULL;
-        if (o->flag || !value) {
-            fprintf(stderr, "slipway %s: --%s %s\n", argv[0], o->name,
-                    o->flag ? "takes no value" : "needs a value");
+        if (o->flag || !value || !take(o, value)) {
+            fprintf(stderr, "slipway %s: --%s %s; see slipway %s --help\n", argv[0], o->name,
+                    o->flag  ? "takes no value"
+                    : !value ? "needs a value"
+                             : "is there too often",
+                    argv[0]);
             return -1;
         }
-        *o->value = value;
     }
     return at;
+}
+
+int opt_parse_only(int argc, char **argv, const char *synopsis, const struct opt *opts, size_t n)
+{
+    int at = opt_parse(argc, argv, synopsis, opts, n);
+    if (at < 0)
+        return at;
+    if (at == argc)
+        return 0;
+    fprintf(stderr, "slipway %s: unexpected argument '%s'; see slipway %s --help\n", argv[0],
+            argv[at], argv[0]);
+    return -1;
+}
+
+int opt_bad(const char *command, const char *option, const char *value, const char *want)
+{
+    fprintf(stderr, "slipway %s: --%s '%s' is not valid: want %s; see slipway %s --help\n", command,
+            option, value, want, command);
+    return -1;
+}
+
+int opt_number(const char *command, const char *option, const char *value, uint64_t least,
+               uint64_t most, uint64_t *ret)
+{
+    char want[80];
+    uint64_t n;
+    snprintf(want, sizeof(want), "a number from %llu to %llu", (unsigned long long)least,
+             (unsigned long long)most);
+    if (!str_to_u64(str_of(value), &n) || n < least || n > most)
+        return opt_bad(command, option, value, want);
+    *ret = n;
+    return 0;
+}
+
+int opt_size(const char *command, const char *option, const char *value, uint64_t *ret)
+{
+    static const char UNITS[] = "KMGT";
+    struct str s = str_of(value);
+    const char *unit = s.n ? strchr(UNITS, toupper((unsigned char)s.p[s.n - 1])) : NULL;
+    unsigned shift = unit ? 10 * (unsigned)(unit - UNITS + 1) : 0;
+    uint64_t n;
+    if (!str_to_u64(unit ? str_head(s, s.n - 1) : s, &n) || n > (UINT64_MAX >> 1) >> shift)
+        return opt_bad(command, option, value, "bytes, or a number with K, M, G or T");
+    *ret = n << shift;
+    return 0;
+}
+
+int opt_duration(const char *command, const char *option, const char *value, int64_t least_ms,
+                 int64_t *ret_ms)
+{
+    int64_t ms;
+    if (!clock_parse_duration(str_of(value), &ms) || ms < least_ms)
+        return opt_bad(command, option, value,
+                       least_ms ? "a time above 0, such as 500ms, 30s or 5m"
+                                : "a time such as 500ms, 30s or 5m");
+    *ret_ms = ms;
+    return 0;
 }
 
 int cmd_fail(const char *command, const struct err *e)

@@ -5,127 +5,18 @@
 #include "cmd/cmd.h"
 #include "cmd/role.h"
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <jansson.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-static const char USAGE[] =
-    "usage: slipway runner --url URL (--token TOKEN | --token-file FILE) [OPTION...]\n"
-    "\n"
-    "Runs jobs for a server that speaks GitLab's runner protocol, each in a sandbox of its own.\n"
-    "\n"
-    "Server\n"
-    "  --url URL              where the server is, e.g. http://localhost:8080\n"
-    "  --socket PATH          reach it through this unix socket\n"
-    "  --ca-file FILE         trust these certificates instead of the system's\n"
-    "  --token TOKEN          the runner's token (glrt-...); or SLIPWAY_RUNNER_TOKEN\n"
-    "  --token-file FILE      read the token from a file (the runner's token stays out of `ps`)\n"
-    "  --registration-token T make a runner first; its token is written to --token-file\n"
-    "  --tags A,B             with --registration-token: the new runner's tags\n"
-    "  --run-untagged=BOOL    with --registration-token: also take jobs without tags (true)\n"
-    "  --clone-url URL        fetch repositories from there instead of where the server says\n"
-    "\n"
-    "Jobs\n"
-    "  --name NAME            how the runner calls itself in logs (this machine's name)\n"
-    "  --concurrent N         jobs at once (number of processors)\n"
-    "  --builds-dir DIR       where build folders live (/var/lib/slipway/builds, or\n"
-    "                         ~/.local/state/slipway/builds without root)\n"
-    "  --sandbox=auto|off     off: run jobs without any isolation, as this user\n"
-    "  --show PATH            show one more path of this system to jobs, read-only\n"
-    "  --hide PATH            hide a path that would be shown\n"
-    "  --init PATH            the slipway-init to use\n"
-    "  --job-uid N            as root: job slot I runs as user N + I (60600)\n"
-    "  --job-disk SIZE        limit of a build folder (20G)\n"
-    "  --job-tmp SIZE         limit of /tmp, /home and /dev/shm together, in memory (2G)\n"
-    "  --job-memory SIZE      memory limit of a job, where cgroups are writable (none)\n"
-    "  --job-pids N           processes and threads of a job (4096)\n"
-    "  --log-limit SIZE       bytes of one job's log (16M)\n"
-    "  --artifact-max SIZE    limit of one archive (4G)\n"
-    "\n"
-    "Stopping\n"
-    "  --drain DURATION       after SIGTERM, how long running jobs may go on (30s)\n"
-    "  --kill-grace DURATION  from a job's SIGTERM to its SIGKILL (5s)\n"
-    "  --max-jobs N           end after N jobs\n"
-    "\n"
-    "Other\n"
-    "  --log-format=text|json form of the runner's own log (SLIPWAY_LOG_FORMAT)\n"
-    "  --verbose              log more\n"
-    "  --help                 this text\n";
-
-enum option_id {
-    O_URL = 256,
-    O_SOCKET,
-    O_CA,
-    O_TOKEN,
-    O_TOKEN_FILE,
-    O_REGISTER,
-    O_TAGS,
-    O_UNTAGGED,
-    O_CLONE_URL,
-    O_NAME,
-    O_CONCURRENT,
-    O_BUILDS,
-    O_SANDBOX,
-    O_SHOW,
-    O_HIDE,
-    O_INIT,
-    O_UID,
-    O_DISK,
-    O_TMP,
-    O_MEMORY,
-    O_PIDS,
-    O_LOG_LIMIT,
-    O_ARTIFACT,
-    O_DRAIN,
-    O_GRACE,
-    O_MAX_JOBS,
-    O_LOG_FORMAT,
-    O_VERBOSE,
-    O_HELP,
-};
-
-static const struct option OPTIONS[] = {
-    {"url", required_argument, NULL, O_URL},
-    {"socket", required_argument, NULL, O_SOCKET},
-    {"ca-file", required_argument, NULL, O_CA},
-    {"token", required_argument, NULL, O_TOKEN},
-    {"token-file", required_argument, NULL, O_TOKEN_FILE},
-    {"registration-token", required_argument, NULL, O_REGISTER},
-    {"tags", required_argument, NULL, O_TAGS},
-    {"run-untagged", required_argument, NULL, O_UNTAGGED},
-    {"clone-url", required_argument, NULL, O_CLONE_URL},
-    {"name", required_argument, NULL, O_NAME},
-    {"concurrent", required_argument, NULL, O_CONCURRENT},
-    {"builds-dir", required_argument, NULL, O_BUILDS},
-    {"sandbox", required_argument, NULL, O_SANDBOX},
-    {"show", required_argument, NULL, O_SHOW},
-    {"hide", required_argument, NULL, O_HIDE},
-    {"init", required_argument, NULL, O_INIT},
-    {"job-uid", required_argument, NULL, O_UID},
-    {"job-disk", required_argument, NULL, O_DISK},
-    {"job-tmp", required_argument, NULL, O_TMP},
-    {"job-memory", required_argument, NULL, O_MEMORY},
-    {"job-pids", required_argument, NULL, O_PIDS},
-    {"log-limit", required_argument, NULL, O_LOG_LIMIT},
-    {"artifact-max", required_argument, NULL, O_ARTIFACT},
-    {"drain", required_argument, NULL, O_DRAIN},
-    {"kill-grace", required_argument, NULL, O_GRACE},
-    {"max-jobs", required_argument, NULL, O_MAX_JOBS},
-    {"log-format", required_argument, NULL, O_LOG_FORMAT},
-    {"verbose", no_argument, NULL, O_VERBOSE},
-    {"help", no_argument, NULL, O_HELP},
-    {NULL, 0, NULL, 0},
-};
 
 enum { LIST_MAX = 64 };
 
@@ -133,166 +24,152 @@ struct setup {
     struct runner_opts run;
     struct sandbox_host_opts host;
     const char *hide[LIST_MAX + 8], *show[LIST_MAX + 1];
-    size_t nhide, nshow;
+    struct opt_list hidden, shown; // over hide and show
     const char *token_file, *registration_token, *tags, *builds;
-    bool run_untagged, json, verbose, help;
+    bool run_untagged;
     char system_id[32], machine[256];
     struct buf token;
 };
 
-static int bad(const char *option, const char *value, const char *want)
+// How values are checked and where they go, as offsets into struct setup.
+enum kind { HEADING, TEXT, URL, TOKEN, NAME, BOOL, SANDBOX, PATHS, COUNT, SIZE, TIME };
+
+#define AT(field) offsetof(struct setup, field)
+
+static const struct option_row {
+    const char *name, *arg;
+    enum kind kind;
+    size_t at;
+    uint64_t least, most; // of a COUNT
+    const char *help;
+} OPTIONS[] = {
+    {.help = "Server"},
+    {"url", "URL", URL, AT(run.conf.proto.url), 0, 0,
+     "where the server is, e.g. http://localhost:8080; or SLIPWAY_RUNNER_URL"},
+    {"socket", "PATH", TEXT, AT(run.conf.proto.socket), 0, 0,
+     "reach it through this unix socket (default: TCP)"},
+    {"ca-file", "FILE", TEXT, AT(run.conf.proto.ca_file), 0, 0,
+     "trust these certificates (default: the system's)"},
+    {"token", "TOKEN", TOKEN, 0, 0, 0, "the runner's token, glrt-...; or SLIPWAY_RUNNER_TOKEN"},
+    {"token-file", "FILE", TEXT, AT(token_file), 0, 0,
+     "read the token from a file, so that it stays out of `ps`"},
+    {"registration-token", "T", TEXT, AT(registration_token), 0, 0,
+     "make a runner first; its token is written to --token-file"},
+    {"tags", "A,B", TEXT, AT(tags), 0, 0, "with --registration-token: the new runner's tags"},
+    {"run-untagged", "BOOL", BOOL, AT(run_untagged), 0, 0,
+     "with --registration-token: also take jobs without tags (default: true)"},
+    {"clone-url", "URL", TEXT, AT(run.conf.clone_url), 0, 0,
+     "fetch repositories from there (default: where the server says)"},
+    {.help = "Jobs"},
+    {"name", "NAME", NAME, 0, 0, 0,
+     "how the runner calls itself in logs (default: this machine's name)"},
+    {"concurrent", "N", COUNT, AT(run.concurrent), 1, 500,
+     "jobs at once (default: number of processors)"},
+    {"builds-dir", "DIR", TEXT, AT(builds), 0, 0,
+     "where build folders live (default: /var/lib/slipway/builds, or below ~/.local/state)"},
+    {"sandbox", "auto|off", SANDBOX, 0, 0, 0,
+     "off: run jobs without any isolation, as this user (default: auto)"},
+    {"show", "PATH", PATHS, AT(shown), 0, 0,
+     "show one more path of this system to jobs, read-only; may be repeated"},
+    {"hide", "PATH", PATHS, AT(hidden), 0, 0, "hide a path that would be shown; may be repeated"},
+    {"init", "PATH", TEXT, AT(host.init_path), 0, 0,
+     "the slipway-init to use (default: beside slipway, then PATH)"},
+    {"job-uid", "N", COUNT, AT(run.conf.uid_base), 1, 4000000000u,
+     "as root: job slot I runs as user N + I (default: 60600)"},
+    {"job-disk", "SIZE", SIZE, AT(run.conf.job_disk), 0, 0,
+     "limit of a build folder (default: 20G)"},
+    {"job-tmp", "SIZE", SIZE, AT(run.conf.job_tmp), 0, 0,
+     "limit of /tmp, /home and /dev/shm together, in memory (default: 2G)"},
+    {"job-memory", "SIZE", SIZE, AT(run.conf.job_memory), 0, 0,
+     "memory limit of a job, where cgroups are writable (default: none)"},
+    {"job-pids", "N", COUNT, AT(run.conf.job_pids), 8, 1000000,
+     "processes and threads of a job (default: 4096)"},
+    {"log-limit", "SIZE", SIZE, AT(run.conf.log_limit), 0, 0,
+     "bytes of one job's log (default: 16M)"},
+    {"artifact-max", "SIZE", SIZE, AT(run.conf.artifact_max), 0, 0,
+     "limit of one archive (default: 4G)"},
+    {.help = "Stopping"},
+    {"drain", "TIME", TIME, AT(run.drain_ms), 0, 0,
+     "after SIGTERM, how long running jobs may go on (default: 30s)"},
+    {"kill-grace", "TIME", TIME, AT(run.conf.kill_grace_ms), 0, 0,
+     "from a job's SIGTERM to its SIGKILL (default: 5s)"},
+    {"max-jobs", "N", COUNT, AT(run.max_jobs), 1, 1000000000, "end after N jobs (default: never)"},
+};
+
+// The fields that a COUNT or a SIZE goes to, as they are.
+_Static_assert(sizeof((struct setup){0}.run.concurrent) == 4, "COUNT");
+_Static_assert(sizeof((struct setup){0}.run.conf.uid_base) == 4, "COUNT");
+_Static_assert(sizeof((struct setup){0}.run.conf.job_pids) == 4, "COUNT");
+_Static_assert(sizeof((struct setup){0}.run.max_jobs) == 4, "COUNT");
+_Static_assert(sizeof((struct setup){0}.run.conf.log_limit) == 8, "SIZE");
+
+// Everybody may read a command line, and the same user's processes an environment.
+static void take_secret(struct buf *to, const char *value)
 {
-    fprintf(stderr, "slipway runner: --%s '%s' is not valid: %s\n", option, value, want);
-    return 2;
+    char *p = (char *)(uintptr_t)value;
+    buf_clear(to);
+    buf_adds(to, value);
+    memset(p, 'x', strlen(p));
 }
 
-static int take_size(const char *name, const char *v, uint64_t *ret)
+static int bad(const struct option_row *row, const char *value, const char *want)
 {
-    struct str s = str_of(v);
-    unsigned shift = 0;
-    switch (s.n ? s.p[s.n - 1] : 0) {
-    case 'K':
-    case 'k':
-        shift = 10;
-        break;
-    case 'M':
-    case 'm':
-        shift = 20;
-        break;
-    case 'G':
-    case 'g':
-        shift = 30;
-        break;
-    case 'T':
-        shift = 40;
-    }
+    return opt_bad("runner", row->name, value, want);
+}
+
+static int store_count(void *to, const struct option_row *row, const char *value)
+{
     uint64_t n;
-    if (!str_to_u64(shift ? str_head(s, s.n - 1) : s, &n) || n > (UINT64_MAX >> 1) >> shift)
-        return bad(name, v, "a size is bytes, or a number with K, M, G or T");
-    *ret = n << shift;
-    return 0;
+    int rc = opt_number("runner", row->name, value, row->least, row->most, &n);
+    if (rc == 0)
+        *(uint32_t *)to = (uint32_t)n;
+    return rc;
 }
 
-static int take_number(const char *name, const char *v, uint64_t least, uint64_t most,
-                       uint64_t *ret)
+static int store(struct setup *s, const struct option_row *row, const char *value)
 {
-    char want[80];
-    snprintf(want, sizeof(want), "a number from %llu to %llu", (unsigned long long)least,
-             (unsigned long long)most);
-    if (!str_to_u64(str_of(v), ret) || *ret < least || *ret > most)
-        return bad(name, v, want);
-    return 0;
-}
-
-static int take_duration(const char *name, const char *v, int64_t *ret)
-{
-    return clock_parse_duration(str_of(v), ret) ? 0 : bad(name, v, "a duration, e.g. 90s or 5m");
-}
-
-static int take_path(const char *name, const char *v, const char **list, size_t *n)
-{
-    if (v[0] != '/' || *n >= LIST_MAX)
-        return bad(name, v, "an absolute path, 64 at most");
-    list[(*n)++] = v;
-    return 0;
-}
-
-static int take_option(struct setup *s, int id, const char *name, char *v)
-{
-    struct runner_conf *c = &s->run.conf;
-    uint64_t n = 0;
-    int rc = 0;
-    switch ((enum option_id)id) {
-    case O_URL:
-        c->proto.url = v;
-        if (strncmp(v, "http://", 7) != 0 && strncmp(v, "https://", 8) != 0)
-            return bad(name, v, "it begins with http:// or https://");
+    void *to = (char *)s + row->at;
+    switch (row->kind) {
+    case HEADING:
+    case PATHS:
         return 0;
-    case O_SOCKET:
-        c->proto.socket = v;
+    case URL:
+        if (strncmp(value, "http://", 7) != 0 && strncmp(value, "https://", 8) != 0)
+            return bad(row, value, "a URL that begins with http:// or https://");
+        *(const char **)to = value;
         return 0;
-    case O_CA:
-        c->proto.ca_file = v;
+    case TEXT:
+        *(const char **)to = value;
         return 0;
-    case O_TOKEN:
-        buf_clear(&s->token);
-        buf_adds(&s->token, v);
-        memset(v, 'x', strlen(v)); // everybody may read a command line
+    case TOKEN:
+        take_secret(&s->token, value);
+        unsetenv("SLIPWAY_TOKEN");
         return 0;
-    case O_TOKEN_FILE:
-        s->token_file = v;
+    case NAME:
+        s->run.conf.name = s->run.conf.proto.name = value;
         return 0;
-    case O_REGISTER:
-        s->registration_token = v;
+    case BOOL:
+        *(bool *)to = strcmp(value, "false") != 0;
         return 0;
-    case O_TAGS:
-        s->tags = v;
-        return 0;
-    case O_UNTAGGED:
-        s->run_untagged = strcmp(v, "false") != 0;
-        return 0;
-    case O_CLONE_URL:
-        c->clone_url = v;
-        return 0;
-    case O_NAME:
-        c->name = c->proto.name = v;
-        return 0;
-    case O_CONCURRENT:
-        rc = take_number(name, v, 1, 500, &n);
-        s->run.concurrent = (unsigned)n;
-        return rc;
-    case O_BUILDS:
-        s->builds = v;
-        return 0;
-    case O_SANDBOX:
-        s->host.off = !strcmp(v, "off");
-        return s->host.off || !strcmp(v, "auto") ? 0 : bad(name, v, "auto or off");
-    case O_SHOW:
-        return take_path(name, v, s->show, &s->nshow);
-    case O_HIDE:
-        return take_path(name, v, s->hide, &s->nhide);
-    case O_INIT:
-        s->host.init_path = v;
-        return 0;
-    case O_UID:
-        rc = take_number(name, v, 1, 4000000000u, &n);
-        c->uid_base = (uid_t)n;
-        return rc;
-    case O_DISK:
-        return take_size(name, v, &c->job_disk);
-    case O_TMP:
-        return take_size(name, v, &c->job_tmp);
-    case O_MEMORY:
-        return take_size(name, v, &c->job_memory);
-    case O_PIDS:
-        rc = take_number(name, v, 8, 1000000, &n);
-        c->job_pids = (unsigned)n;
-        return rc;
-    case O_LOG_LIMIT:
-        rc = take_size(name, v, &n);
-        c->log_limit = (size_t)MAX(MIN(n, (uint64_t)GIB(1)), 1024u);
-        return rc;
-    case O_ARTIFACT:
-        return take_size(name, v, &c->artifact_max);
-    case O_DRAIN:
-        return take_duration(name, v, &s->run.drain_ms);
-    case O_GRACE:
-        return take_duration(name, v, &c->kill_grace_ms);
-    case O_MAX_JOBS:
-        rc = take_number(name, v, 1, 1000000000, &n);
-        s->run.max_jobs = (int)n;
-        return rc;
-    case O_LOG_FORMAT:
-        s->json = !strcmp(v, "json");
-        return s->json || !strcmp(v, "text") ? 0 : bad(name, v, "text or json");
-    case O_VERBOSE:
-        s->verbose = true;
-        return 0;
-    case O_HELP:
-        s->help = true;
-        return 0;
+    case SANDBOX:
+        s->host.off = !strcmp(value, "off");
+        return s->host.off || !strcmp(value, "auto") ? 0 : bad(row, value, "auto or off");
+    case COUNT:
+        return store_count(to, row, value);
+    case SIZE:
+        return opt_size("runner", row->name, value, to);
+    case TIME:
+        return opt_duration("runner", row->name, value, 0, to);
     }
-    return 2;
+    return 0;
+}
+
+static int check_paths(const char *option, const struct opt_list *list)
+{
+    for (size_t i = 0; i < list->n; i++)
+        if (list->items[i][0] != '/')
+            return opt_bad("runner", option, list->items[i], "an absolute path");
+    return 0;
 }
 
 static void set_defaults(struct setup *s)
@@ -302,9 +179,11 @@ static void set_defaults(struct setup *s)
     const char *token = getenv("SLIPWAY_RUNNER_TOKEN");
     buf_init(&s->token, KIB(4));
     if (token) {
-        buf_adds(&s->token, token);
+        take_secret(&s->token, token);
         unsetenv("SLIPWAY_RUNNER_TOKEN");
     }
+    s->hidden = (struct opt_list){s->hide, 0, LIST_MAX};
+    s->shown = (struct opt_list){s->show, 0, LIST_MAX};
     s->run_untagged = true;
     s->run.concurrent = (unsigned)MAX(processors, 1);
     s->run.drain_ms = 30000;
@@ -321,27 +200,39 @@ static void set_defaults(struct setup *s)
     };
 }
 
+// 0, or what opt_parse says.
 static int parse(struct setup *s, int argc, char **argv)
 {
-    int at = 0, id;
+    struct opt opts[ARRAY_SIZE(OPTIONS)];
+    const char *values[ARRAY_SIZE(OPTIONS)] = {NULL};
     set_defaults(s);
-    opterr = 0;
-    optind = 1;
-    while ((id = getopt_long(argc, argv, "+", OPTIONS, &at)) != -1) {
-        if (id == '?' || id == ':') {
-            fprintf(stderr, "slipway runner: '%s' is unknown or lacks its value; see --help\n",
-                    argv[optind - 1]);
-            return 2;
-        }
-        int rc = take_option(s, id, OPTIONS[at].name, optarg);
-        if (rc)
-            return rc;
+    for (size_t i = 0; i < ARRAY_SIZE(OPTIONS); i++) {
+        const struct option_row *o = &OPTIONS[i];
+        opts[i] = (struct opt){.name = o->name, .arg = o->arg, .help = o->help};
+        if (o->kind == PATHS)
+            opts[i].list = (struct opt_list *)(void *)((char *)s + o->at);
+        else
+            opts[i].value = &values[i];
     }
-    if (optind < argc) {
-        fprintf(stderr, "slipway runner: '%s' is not an option; see --help\n", argv[optind]);
-        return 2;
+    int rc =
+        opt_parse_only(argc, argv,
+                       "--url URL (--token TOKEN | --token-file FILE) [OPTION...]\n\n"
+                       "Runs jobs for a server that speaks GitLab's runner protocol, each in a "
+                       "sandbox of its own.\nSIZE is 500K, 30M, 2G. TIME is 500ms, 30s, 5m.",
+                       opts, ARRAY_SIZE(opts));
+    for (size_t i = 0; i < ARRAY_SIZE(OPTIONS) && rc == 0; i++)
+        if (values[i])
+            rc = store(s, &OPTIONS[i], values[i]);
+    if (rc == 0)
+        rc = check_paths("show", &s->shown);
+    if (rc == 0)
+        rc = check_paths("hide", &s->hidden);
+    if (rc == 0 && !s->run.conf.proto.url) {
+        fputs("slipway runner: --url is missing; see slipway runner --help\n", stderr);
+        rc = -1;
     }
-    return 0;
+    s->run.conf.log_limit = MAX(MIN(s->run.conf.log_limit, (size_t)GIB(1)), (size_t)1024);
+    return rc;
 }
 
 static int read_token(struct setup *s, struct err *e)
@@ -454,9 +345,9 @@ static int start(struct setup *s, char **ret_builds, struct err *e)
         return err_errno(e, errno, "cannot resolve %s", wanted);
     c->builds = builds;
     c->proto.system_id = s->system_id;
-    s->hide[s->nhide++] = builds;
+    s->hide[s->hidden.n++] = builds;
     if (s->token_file && s->token_file[0] == '/')
-        s->hide[s->nhide++] = s->token_file;
+        s->hide[s->hidden.n++] = s->token_file;
 
     struct buf staging = BUF_INIT(4096), group = BUF_INIT(64);
     buf_addf(&staging, "%s/.root", builds);
@@ -499,19 +390,11 @@ int cmd_runner(int argc, char **argv)
 {
     static struct setup s;
     int rc = parse(&s, argc, argv);
-    if (rc)
-        return rc;
-    if (s.help) {
-        fputs(USAGE, stdout);
-        return 0;
-    }
-    if (!s.run.conf.proto.url) {
-        fputs("slipway runner: --url is missing; see --help\n", stderr);
-        return 2;
+    if (rc < 0) {
+        buf_done(&s.token);
+        return opt_exit(rc);
     }
     role_start("runner");
-    if (s.verbose || s.json)
-        log_init("runner", s.verbose ? LOG_DEBUG : LOG_INFO, s.json);
     proto_global_init();
     struct err e = ERR_INIT;
     char *builds = NULL;

@@ -375,7 +375,8 @@ int cmd_server(int argc, char **argv)
         {"pages-domain", "NAME[:PORT]",
          "pages are at <namespace>.NAME (default: pages.localhost:8080)", &s.pages_domain, NULL},
     };
-    int rc = opt_parse(argc, argv,
+    int rc =
+        opt_parse_only(argc, argv,
                        "[OPTION...]\n\nRepositories, accounts, pipelines, REST API and web UI on a "
                        "unix socket; slipway up starts it.",
                        opts, ARRAY_SIZE(opts));

@@ -409,16 +409,13 @@ int cmd_up(int argc, char **argv)
         {"log", "LEVEL", "debug, info, warn or error (default: info)", &log, NULL},
         {"log-format", "FORMAT", "text or json (default: text)", &log_format, NULL},
     };
-    int rc = opt_parse(argc, argv,
+    int rc =
+        opt_parse_only(argc, argv,
                        "[OPTION...]\n\nStarts server, edge and runner, supervises them, and stops "
                        "them in order on SIGTERM or Ctrl-C.",
                        opts, ARRAY_SIZE(opts));
     if (rc < 0)
         return opt_exit(rc);
-    if (rc != argc) {
-        fprintf(stderr, "slipway up: unexpected argument '%s'; see slipway up --help\n", argv[rc]);
-        return 2;
-    }
     if (log)
         setenv("SLIPWAY_LOG", log, 1);
     if (log_format)

@@ -27,6 +27,38 @@ def test_an_unknown_command_or_option_says_so():
     assert done.returncode == 2 and "--prot" in done.stderr and "slipway up --help" in done.stderr
 
 
+@pytest.mark.parametrize("args, says", [
+    (["runner", "--url", "ftp://x"], "--url 'ftp://x'"),
+    (["runner", "--url", "http://x", "--concurrent", "0"], "from 1 to 500"),
+    (["runner", "--url", "http://x", "--job-disk=3X"], "K, M, G or T"),
+    (["runner", "--url", "http://x", "--job-disk=9999999T"], "--job-disk"),
+    (["runner", "--url", "http://x", "--drain", "soon"], "500ms"),
+    (["runner", "--url", "http://x", "--show", "here"], "absolute"),
+    (["runner", "--url", "http://x", "--sandbox=no"], "auto or off"),
+    (["runner", "--url", "http://x", "--token"], "--token needs a value"),
+    (["runner", "--url", "http://x", *["--hide", "/x"] * 65], "--hide is there too often"),
+    (["runner"], "--url is missing"),
+    (["edge", "--hold", "0"], "above 0"),
+    (["edge", "--workers", "many"], "--workers 'many'"),
+    (["up", "--no-runner=1"], "--no-runner takes no value"),
+    *(([*name.split(), "operand"], "'operand'") for name in
+      ("up", "server", "edge", "runner", "admin token", "admin password", "admin user")),
+])
+def test_every_command_tells_a_wrong_option_the_same_way(args, says):
+    done = run(*args)
+    name = " ".join(args[:2 if args[0] == "admin" else 1])
+    assert done.returncode == 2 and says in done.stderr, done.stderr
+    assert done.stderr.startswith(f"slipway {name}: ") and f"slipway {name} --help" in done.stderr, done.stderr
+
+
+def test_options_come_from_the_environment(monkeypatch):
+    monkeypatch.setenv("SLIPWAY_CONCURRENT", "0")
+    assert "--concurrent '0'" in run("runner", "--url", "http://x").stderr
+    assert "--concurrent '501'" in run("runner", "--url", "http://x", "--concurrent", "501").stderr
+    monkeypatch.setenv("SLIPWAY_SHOW", "here")
+    assert "--show 'here'" in run("runner", "--url", "http://x", "--concurrent", "1").stderr
+
+
 @pytest.mark.parametrize("name", ["up", "server", "edge", "runner", "backup", "restore"])
 def test_every_option_is_documented(name):
     helped = run(name, "--help")
