@@ -21,7 +21,7 @@ packages-test:
 	@scripts/install-packages test
 
 run: packages-run all          ## start the whole platform on loopback with the sample project
-	@exec $(B)/slipway up --state var --sample examples/hello-site
+	@exec $(B)/slipway up --state var --log warn --sample examples/hello-site
 
 test: packages-test all $(SAN)/build.ninja   ## build with sanitizers, run every test
 	@scripts/run-tests $(SAN)
