@@ -180,17 +180,27 @@ static int too_large(struct api_req *r)
                          FILE_MAX >> 20);
 }
 
+// The file of the path, with what is known about it in the answer's head; false: answered already.
+static bool load_file(struct api_req *r, struct git_repo **repo, struct file *f)
+{
+    if (repo_open(r, repo) < 0 || !read_file(r, *repo, FILE_MAX, f))
+        return false;
+    if (f->blob.truncated) {
+        (void)too_large(r);
+        return false;
+    }
+    last_commit(r, *repo, f);
+    f->sha256 = sha256_hex(r, f->blob.data);
+    file_headers(r, f);
+    return true;
+}
+
 static int file_get(struct api_req *r)
 {
     _autorepo_ struct git_repo *repo = NULL;
     struct file f = {0};
-    if (repo_open(r, &repo) < 0 || !read_file(r, repo, FILE_MAX, &f))
+    if (!load_file(r, &repo, &f))
         return HTTP_DONE;
-    if (f.blob.truncated)
-        return too_large(r);
-    last_commit(r, repo, &f);
-    f.sha256 = sha256_hex(r, f.blob.data);
-    file_headers(r, &f);
     struct jout *j = reply_begin(r);
     jout_object(j);
     jout_kstr(j, "file_name", file_name(r->path[1]));
@@ -226,13 +236,8 @@ static int file_raw(struct api_req *r)
 {
     _autorepo_ struct git_repo *repo = NULL;
     struct file f = {0};
-    if (repo_open(r, &repo) < 0 || !read_file(r, repo, FILE_MAX, &f))
+    if (!load_file(r, &repo, &f))
         return HTTP_DONE;
-    if (f.blob.truncated)
-        return too_large(r);
-    last_commit(r, repo, &f);
-    f.sha256 = sha256_hex(r, f.blob.data);
-    file_headers(r, &f);
     return send_raw(r, file_name(r->path[1]), &f.blob);
 }
 

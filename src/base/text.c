@@ -18,7 +18,7 @@ void text_hex(struct buf *b, struct str bytes)
     buf_commit(b, bytes.n * 2);
 }
 
-static int unhex(char c)
+int text_hex_digit(char c)
 {
     if (c >= '0' && c <= '9')
         return c - '0';
@@ -34,7 +34,7 @@ bool text_unhex(struct buf *b, struct str hex)
     if (hex.n % 2)
         return false;
     for (size_t i = 0; i < hex.n; i += 2) {
-        int hi = unhex(hex.p[i]), lo = unhex(hex.p[i + 1]);
+        int hi = text_hex_digit(hex.p[i]), lo = text_hex_digit(hex.p[i + 1]);
         if (hi < 0 || lo < 0)
             return false;
         buf_addc(b, (char)(hi << 4 | lo));

@@ -5,6 +5,7 @@
 #include "base/buf.h"
 
 void text_hex(struct buf *b, struct str bytes); // lower case
+int text_hex_digit(char c);                     // its value, or -1
 // False when not an even number of hex digits.
 bool text_unhex(struct buf *b, struct str hex) MUST_USE;
 // RFC 4648 section 4, padded; _url: section 5, unpadded.

@@ -3,16 +3,7 @@
 // between calls. The Git face and the native ref listing are its users.
 #include "codec/pktline.h"
 
-static int hex_digit(unsigned char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
+#include "base/text.h"
 
 int pkt_parse(struct str in, struct pkt *ret, size_t *ret_used, struct err *e)
 {
@@ -20,7 +11,7 @@ int pkt_parse(struct str in, struct pkt *ret, size_t *ret_used, struct err *e)
     // A bad digit is refused as soon as it is there: waiting for the rest would hide it.
     size_t len = 0;
     for (size_t i = 0; i < MIN(in.n, 4u); i++) {
-        int d = hex_digit((unsigned char)in.p[i]);
+        int d = text_hex_digit(in.p[i]);
         if (d < 0)
             return err_set(e, E_INVALID, "pkt-line: the length is not four hex digits");
         len = len * 16 + (size_t)d;

@@ -4,15 +4,9 @@
 // takes a path from a request goes through url_path_check.
 #include "codec/url.h"
 
-#include <string.h>
+#include "base/text.h"
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 32;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
+#include <string.h>
 
 // The byte at *i, decoded, and *i moved past it; -1 for a bad escape.
 static int next_byte(struct str s, size_t *i, bool plus)
@@ -24,7 +18,7 @@ static int next_byte(struct str s, size_t *i, bool plus)
         return (uint8_t)c;
     if (s.n - *i < 2)
         return -1;
-    int hi = hex_value(s.p[*i]), lo = hex_value(s.p[*i + 1]);
+    int hi = text_hex_digit(s.p[*i]), lo = text_hex_digit(s.p[*i + 1]);
     *i += 2;
     return hi < 0 || lo < 0 ? -1 : hi << 4 | lo;
 }

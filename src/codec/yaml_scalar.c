@@ -2,6 +2,7 @@
 // Access to nodes: how scalars read by YAML 1.1, looking up keys, merging trees, writing JSON.
 // Pure; nodes belong to whoever owns their arena.
 #include "base/jout.h"
+#include "base/text.h"
 #include "codec/yaml.h"
 
 struct yaml_pair *yaml_pair(const struct yaml_node *n, struct str key)
@@ -41,17 +42,6 @@ static bool read_bool(struct str s, bool *ret)
     return *ret || one_of(s, NO);
 }
 
-static int digit_of(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return 99;
-}
-
 static bool add_digit(int64_t *v, int base, int digit)
 {
     return !__builtin_mul_overflow(*v, base, v) && !__builtin_add_overflow(*v, digit, v);
@@ -67,8 +57,8 @@ static bool read_digits(struct str s, int base, int64_t *ret)
                 return false;
             continue;
         }
-        int d = digit_of(s.p[i]);
-        if (d >= base || !add_digit(&v, base, d))
+        int d = text_hex_digit(s.p[i]);
+        if (d < 0 || d >= base || !add_digit(&v, base, d))
             return false;
         any = true;
     }

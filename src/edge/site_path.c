@@ -4,16 +4,7 @@
 // characters) is refused instead of repaired. Pure; fuzzed by fuzz_pages_path.
 #include "edge/site_path.h"
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
+#include "base/text.h"
 
 static int check_segment(const char *p, size_t n, struct err *e)
 {
@@ -42,8 +33,8 @@ int site_path_parse(struct str raw, struct site_path *ret, struct err *e)
             continue;
         }
         if (c == '%') {
-            int hi = i + 2 < raw.n ? hex_value(raw.p[i + 1]) : -1;
-            int lo = i + 2 < raw.n ? hex_value(raw.p[i + 2]) : -1;
+            int hi = i + 2 < raw.n ? text_hex_digit(raw.p[i + 1]) : -1;
+            int lo = i + 2 < raw.n ? text_hex_digit(raw.p[i + 2]) : -1;
             if (hi < 0 || lo < 0)
                 return err_set(e, E_INVALID, "the path has a broken %%-escape");
             c = (char)(hi * 16 + lo);

@@ -48,19 +48,6 @@ int page_artifacts_download(struct view *v)
     return http_send_file(v->c, "application/zip", fd, 0, size, &v->e);
 }
 
-static struct str joined_tail(struct view *v)
-{
-    struct buf b = BUF_INIT(KIB(16));
-    for (size_t i = 0; i < v->ntail; i++) {
-        if (i)
-            buf_addc(&b, '/');
-        buf_add(&b, v->tail[i]);
-    }
-    struct str s = arena_str(v->a, buf_str(&b));
-    buf_done(&b);
-    return s;
-}
-
 // What was uploaded has been checked, so an archive that cannot be read is our fault.
 static int damaged(struct view *v, const struct ci_target *t, int r)
 {
@@ -109,7 +96,7 @@ int page_artifacts_browse(struct view *v)
     int64_t files = 0;
     for (size_t i = 0; i < z.n; i++)
         files += !z.entries[i].folder;
-    struct str path = joined_tail(v);
+    struct str path = view_join(v, v->tail, v->ntail);
     struct str folder = path.n ? arena_strf(v->a, "%" PRISTR "/", STRARG(path)) : STR("");
     fill_level(v, &z, folder);
     val_str(v->root, "path", path);
@@ -156,7 +143,7 @@ int page_artifacts_file(struct view *v)
     _cleanup_(fd_closep) int fd = -1;
     int64_t size = 0;
     TRY(open_archive(v, &t, &f, &fd, &size));
-    struct str path = joined_tail(v);
+    struct str path = view_join(v, v->tail, v->ntail);
     _cleanup_(zip_closep) struct zip z = {.fd = -1};
     TRY(damaged(v, &t, zip_open(fd, &z, &v->e)));
     const struct zip_entry *entry = zip_find(&z, path);

@@ -28,19 +28,6 @@ struct place {
     struct str path;
 };
 
-static struct str join(struct view *v, const struct str *seg, size_t n)
-{
-    struct buf b = BUF_INIT(KIB(16));
-    for (size_t i = 0; i < n; i++) {
-        if (i)
-            buf_addc(&b, '/');
-        buf_add(&b, seg[i]);
-    }
-    struct str s = arena_str(v->a, buf_str(&b));
-    buf_done(&b);
-    return s;
-}
-
 static struct str encoded(struct view *v, struct str s)
 {
     struct buf b = BUF_INIT(KIB(64));
@@ -58,12 +45,12 @@ static int find_place(struct view *v, struct place *ret)
         return git_resolve(v->repo, STR_NONE, v->a, &ret->sha, NULL, &v->e);
     }
     for (size_t n = 1; n <= MIN(v->ntail, (size_t)12); n++) {
-        struct str ref = join(v, v->tail, n);
+        struct str ref = view_join(v, v->tail, n);
         int r = git_resolve(v->repo, ref, v->a, &ret->sha, NULL, &v->e);
         if (r == E_NOTFOUND || r == E_INVALID)
             continue;
         ret->ref = ref;
-        ret->path = join(v, v->tail + n, v->ntail - n);
+        ret->path = view_join(v, v->tail + n, v->ntail - n);
         return r;
     }
     return err_set(&v->e, E_NOTFOUND, "There is no branch, tag or commit named '%" PRISTR "'.",

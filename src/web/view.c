@@ -395,3 +395,16 @@ void view_status(struct val *to, const char *status, bool allow_failure)
         }
     BUG("a state without words");
 }
+
+struct str view_join(struct view *v, const struct str *seg, size_t n)
+{
+    struct buf b = BUF_INIT(KIB(16));
+    for (size_t i = 0; i < n; i++) {
+        if (i)
+            buf_addc(&b, '/');
+        buf_add(&b, seg[i]);
+    }
+    struct str s = arena_str(v->a, buf_str(&b));
+    buf_done(&b);
+    return s;
+}

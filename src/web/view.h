@@ -103,6 +103,8 @@ void view_sandbox(struct view *v);
 
 // ---- the request
 
+// The segments of a path with '/' between them, in the arena.
+struct str view_join(struct view *v, const struct str *seg, size_t n);
 struct str view_query(struct view *v, const char *name);      // "" when absent
 struct str view_form(const struct view *v, const char *name); // trimmed; "" when absent
 bool view_checked(const struct view *v, const char *name);    // a checkbox

@@ -305,19 +305,6 @@ static int project_route(struct view *v, const struct view_route *r)
 
 static const struct view_route HOME = {"/", VIEW_GET, 0, view_project_home, "code"};
 
-static struct str join(struct view *v, const struct str *seg, size_t n)
-{
-    struct buf b = BUF_INIT(KIB(16));
-    for (size_t i = 0; i < n; i++) {
-        if (i)
-            buf_addc(&b, '/');
-        buf_add(&b, seg[i]);
-    }
-    struct str s = arena_str(v->a, buf_str(&b));
-    buf_done(&b);
-    return s;
-}
-
 static int find_project(struct view *v, struct str full_path)
 {
     _autotx_ struct tx tx = TX_NONE;
@@ -335,7 +322,7 @@ static int route_project(struct view *v)
     size_t dash = 0;
     while (dash < p->n && !str_is(p->seg[dash], "-"))
         dash++;
-    struct str full_path = join(v, p->seg, dash);
+    struct str full_path = view_join(v, p->seg, dash);
     int e = find_project(v, full_path);
     if (e == E_NOTFOUND && dash == p->n) {
         int n = view_namespace(v, full_path);
@@ -348,7 +335,7 @@ static int route_project(struct view *v)
         return e;
     if (!str_eq(v->project.full_path, full_path) && http_method_is(v->c, "GET")) {
         // Another spelling (case) of the same path: one address per page.
-        struct str rest = join(v, p->seg + dash, p->n - dash);
+        struct str rest = view_join(v, p->seg + dash, p->n - dash);
         struct buf b = BUF_INIT(KIB(16));
         url_encode_path(&b, v->project.full_path);
         buf_addc(&b, rest.n ? '/' : ' ');
@@ -378,7 +365,7 @@ static int dispatch(struct view *v)
         return e;
     const struct url_path *p = &v->path;
     if (p->n >= 4 && str_is(p->seg[0], "-") && str_is(p->seg[1], "assets")) {
-        answer_asset(v, join(v, p->seg + 3, p->n - 3));
+        answer_asset(v, view_join(v, p->seg + 3, p->n - 3));
         return 0;
     }
     static const struct view_route *const TABLES[] = {ROUTES_SITE, ROUTES_ACCOUNT, NULL};
