@@ -48,6 +48,7 @@ struct supervisor {
     struct loop_io signals;
     int signal_fd, lock_fd;
     char state[PATH_MAX], url[256];
+    char local[300]; // how this machine reaches its own edge, whatever people type
     const char *sample;
     bool announced, sampling, stopping;
     struct child sample_child;
@@ -104,7 +105,7 @@ static void on_sample_ended(struct loop_io *io, uint32_t events)
 static void load_sample(struct supervisor *s)
 {
     const char *argv[] = {"slipway", "sample", "--state", s->state,
-                          "--url",   s->url,   s->sample, NULL};
+                          "--url",   s->local, s->sample, NULL};
     struct spawn_fd fds[] = {{1, 1}, {2, 2}};
     struct spawn_options o = {
         .argv = argv, .program = spawn_self(), .fds = fds, .nfds = 2, .new_group = true};
@@ -386,6 +387,10 @@ static int addresses(const char *listen, const char *url, const char *pages_doma
     } else {
         snprintf(s->url, sizeof(s->url), "http://localhost%s", suffix);
     }
+    struct str at = str_head(l, (size_t)colon);
+    bool loopback = !at.n || at.p[0] == '[' || str_is(at, "0.0.0.0") || str_is(at, "127.0.0.1");
+    at = loopback ? STR("localhost") : at;
+    snprintf(s->local, sizeof(s->local), "http://%" PRISTR ":%" PRIu64, STRARG(at), port);
     snprintf(ret_pages, size, "%s%s", pages_domain, suffix);
     return 0;
 }
@@ -473,9 +478,10 @@ int cmd_up(int argc, char **argv)
     const char *edge[] = {"slipway",        "edge",       "--listen", listen,
                           "--upstream",     upstream,     "--pages",  pages,
                           "--pages-domain", pages_domain, "--admin",  edge_sock};
-    const char *runner[] = {"slipway",      "runner",       "--url",    s.url,          "--socket",
-                            server_sock,    "--token-file", token_file, "--builds-dir", builds,
-                            "--concurrent", concurrent,     "--name",   "built-in"};
+    const char *runner[] = {"slipway",      "runner",    "--url",        s.local,
+                            "--socket",     server_sock, "--token-file", token_file,
+                            "--builds-dir", builds,      "--concurrent", concurrent,
+                            "--name",       "built-in",  "--clone-url",  s.local};
     role_init(&s, SERVER, "server", true, server, ARRAY_SIZE(server));
     role_init(&s, EDGE, "edge", true, edge, ARRAY_SIZE(edge));
     role_init(&s, RUNNER, "runner", !no_runner, runner, ARRAY_SIZE(runner));

@@ -88,6 +88,18 @@ def test_links_between_the_pages_lead_somewhere():
     assert not bad
 
 
+def test_the_documentation_becomes_a_site(tmp_path):
+    done = subprocess.run([ROOT / "scripts/build-docs", tmp_path], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    bad = []
+    for page in tmp_path.glob("*.html"):
+        for target, anchor in re.findall(r'(?:href|src)="([^":#]*)(?:#([^"]*))?"', page.read_text()):
+            to = tmp_path / target if target else page
+            if not to.exists() or (anchor and f'id="{anchor}"' not in to.read_text()):
+                bad.append(f"{page.name} -> {target}#{anchor}")
+    assert not bad
+
+
 def ci_words():
     """What the tables of src/ci accept, and what they know but refuse."""
     taken, refused = set(), set()

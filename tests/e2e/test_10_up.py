@@ -6,7 +6,7 @@ import time
 
 import requests
 
-from conftest import SLIPWAY, Platform, free_port, wait_until
+from conftest import SLIPWAY, Platform, commit_files, free_port, git, wait_until
 
 
 def test_health_and_metrics(platform):
@@ -106,3 +106,22 @@ def test_a_state_folder_of_a_newer_version_is_refused(tmp_path):
     done = subprocess.run([SLIPWAY, "up", "--state", p.state, "--listen", f"127.0.0.1:{p.port}"], capture_output=True,
                           text=True, timeout=30)
     assert done.returncode != 0 and f"{newer[0]}" in done.stderr and "newer" in done.stderr, done.stderr
+
+
+def test_behind_a_front_with_tls_addresses_are_what_people_type(tmp_path):
+    p = Platform(tmp_path / "s", args=["--external-url", "https://git.example.org", "--pages-domain", "pages.example.org"])
+    p.start()
+    try:
+        token = p.token()
+        made = requests.post(p.url + "/api/v4/projects", headers={"PRIVATE-TOKEN": token}, timeout=20,
+                             data={"name": "front", "visibility": "public"}).json()
+        assert made["http_url_to_repo"] == "https://git.example.org/root/front.git"
+        repo = tmp_path / "r"
+        commit_files(repo, {"public/index.html": "hello", ".gitlab-ci.yml":
+                     "pages:\n  script: echo at=$CI_PAGES_URL\n  artifacts: {paths: [public]}\n"})
+        git("push", "-q", f"http://root:{token}@localhost:{p.port}/root/front.git", "main", cwd=repo)
+        page = lambda path: requests.get(p.url + path, timeout=20, headers={"Host": "git.example.org"}).text
+        wait_until(lambda: "at=https://root.pages.example.org/front" in page("/root/front/-/jobs/1/raw"), 60)
+        wait_until(lambda: 'href="https://root.pages.example.org/front' in page("/root/front"), 60)
+    finally:
+        p.stop()

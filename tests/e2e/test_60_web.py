@@ -500,3 +500,14 @@ def test_in_the_browser(name):
     done = subprocess.run([NODE, "--test", f"tests/e2e/browser/{name}.test.mjs"], cwd=ROOT, text=True, timeout=240,
                           env={**os.environ, "WEB_FIXTURE": str(FIXTURE)}, capture_output=True)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-3000:]
+
+
+def test_error_pages_speak_to_people(site):
+    owner, guest = site.visitor("owner"), site.visitor()
+    for visitor, path in ((owner, "/owner/nothing"), (owner, "/nobody/nothing"), (owner, "/nobody"), (guest, "/owner/nothing")):
+        page = site.get(visitor, path)
+        if page.status_code == 404:
+            assert "no such page" in page.text and "Not Found" not in page.text, path
+    page = site.get(owner, f"{P}/-/pipelines/{site.error_pipeline}").text
+    problems = page.split('class="problems"')[1]
+    assert "<code>" in problems.split('class="excerpt"')[0] and "`" not in re.sub(r"<code>.*?</code>", "", problems)

@@ -486,8 +486,8 @@ static void pipelines(void)
                               "Rework the pipeline", CI_CREATED, now - HOUR);
     MUST(pipeline_set_failure(
         &tx, error_pipeline, STR("config_error"),
-        STR(".gitlab-ci.yml:7:3: build: the keyword 'whenn' is not known; did you "
-            "mean 'when'?\n.gitlab-ci.yml:10:10: test: the stage 'tset' is not in "
+        STR(".gitlab-ci.yml:7:3: build: `whenn` is not a keyword of a job; did you "
+            "mean `when`?\n.gitlab-ci.yml:10:10: test: the stage `tset` is not in "
             "`stages`"),
         &err));
     end_pipeline(&tx, error_pipeline, CI_FAILED, now - HOUR, 0);
