@@ -34,6 +34,18 @@ def test_a_role_that_dies_is_started_again(own_platform):
     assert p.stop() == 0
 
 
+def test_a_server_that_dies_after_a_steady_run_is_started_at_once(own_platform):
+    p = own_platform.start()
+    time.sleep(10.5)  # what the supervisor calls steady
+    for delay in ("0", "100"):
+        old = p.role_pid("server")
+        os.kill(old, signal.SIGKILL)
+        # The edge holds the request until the server is back: nobody notices.
+        assert requests.get(p.url + "/-/readiness", timeout=10).status_code == 200
+        assert f"role ended, starting it again which=server status=137 in_ms={delay}\n" in p.log.read_text()
+    assert p.stop() == 0
+
+
 def test_killed_supervisor_takes_its_roles_along(own_platform):
     p = own_platform.start()
     pids = [p.role_pid(r) for r in ("server", "edge", "runner")]
