@@ -303,7 +303,7 @@ void repo_write_diffs(struct api_req *r, struct jout *j, const struct git_diff *
 static int compare_get(struct api_req *r)
 {
     _autorepo_ struct git_repo *repo = NULL;
-    const char *from, *to, *base;
+    const char *from = "", *to = "", *base;
     struct git_log log = {0};
     struct git_diff diff = {0};
     if (repo_open(r, &repo) < 0)

@@ -65,7 +65,7 @@ static int find(struct api_req *r, bool self, struct token *ret)
 
 static int show(struct api_req *r, bool self)
 {
-    struct token t;
+    struct token t = {0};
     REQ_TRY(r, find(r, self, &t), "Personal Access Token");
     shape_token(reply_begin(r), &t, r->now, NULL);
     return reply_end(r);
@@ -83,7 +83,7 @@ static int token_self(struct api_req *r)
 
 static int revoke(struct api_req *r, bool self)
 {
-    struct token t;
+    struct token t = {0};
     REQ_TRY(r, find(r, self, &t), "Personal Access Token");
     req_end_read(r);
     REQ_TRY(r, auth_token_revoke(r->api->cfg.forge, &r->who, t.id, &r->e), "Personal Access Token");
@@ -115,7 +115,7 @@ static int create_for(struct api_req *r, int64_t user_id)
     if (expires_at && expires_at <= r->now)
         return reply_message(r, 400, "expires_at lies in the past");
     req_end_read(r);
-    struct token t;
+    struct token t = {0};
     char secret[TOKEN_TEXT_SIZE];
     REQ_TRY(r,
             auth_token_create(r->api->cfg.forge, &r->who, user_id, req_str(r, "name", STR_NONE),

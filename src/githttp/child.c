@@ -101,7 +101,7 @@ int gitproc_feed(struct gitproc *p, struct str piece, struct buf *out, struct er
         }
         if (errno != EAGAIN && errno != EINTR)
             return err_errno(e, errno, "cannot write to git");
-        short in, got;
+        short in = 0, got = 0;
         int rc = wait_ready(p, true, &in, &got, e);
         if (rc == 0 && got)
             rc = gather(p, out, e);

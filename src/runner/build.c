@@ -27,6 +27,7 @@ enum {
     AFTER_SCRIPT_S = 300,
     ENV_ONE_MAX = 128 * 1024 - 1, // the kernel's limit for one string
     TRANSFER_TRIES = 3,
+    UPLOAD_RETRY_MS = 120000, // for a server that restarts or whose disk is full
 };
 
 static const char DEFAULT_PATH[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -657,7 +658,8 @@ static bool upload_one(struct work *w, const struct job_artifact *a, int fd)
             file.p[i] = '-';
     bool ok = false;
     struct err e = ERR_INIT;
-    for (int tries = 1; tries <= TRANSFER_TRIES && !ok; tries++) {
+    int64_t deadline = clock_ms() + UPLOAD_RETRY_MS;
+    for (unsigned tries = 1; !ok; tries++) {
         struct proto_answer r = PROTO_ANSWER_INIT;
         int rc = proto_artifact_upload(w->files_proto, w->job->id, arena_dup(w->a, w->job->token),
                                        fd, file.p, format, type, text_of(w, a->expire_in), &r, &e);
@@ -672,10 +674,11 @@ static bool upload_one(struct work *w, const struct job_artifact *a, int fd)
                     status == 413 ? "the server finds the archive too large (%ld)"
                                   : "the server answered %ld",
                     status);
-        if (ok || status == 413 || status == 403 || status == 404 || rc == E_AGAIN)
+        // A full disk or a restart over there passes; a refusal does not.
+        bool passing = status == 0 || status == 429 || status >= 500;
+        if (ok || !passing || rc == E_AGAIN || clock_ms() >= deadline)
             break;
-        if (tries < TRANSFER_TRIES)
-            usleep(500000u * (unsigned)tries);
+        usleep(500000u * MIN(tries, 6u));
     }
     if (!ok)
         trace_say(w->trace,

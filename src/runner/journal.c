@@ -55,8 +55,10 @@ static bool report(struct proto *proto, int64_t id, const char *token)
     }
     if (rc < 0)
         return false;
-    struct proto_update u = {
-        .state = "failed", .exit_code = -1, .failure_reason = "runner_system_failure"};
+    struct proto_update u = {.state = "failed",
+                             .trace_unknown = true,
+                             .exit_code = -1,
+                             .failure_reason = "runner_system_failure"};
     a = PROTO_ANSWER_INIT;
     rc = proto_job_update(proto, id, token, &u, &a, &e);
     long status = a.status;

@@ -1,4 +1,5 @@
 """Faults: roles killed at random moments under load, a full disk, hostile input. Nothing accepted is lost."""
+import hashlib
 import os
 import random
 import signal
@@ -11,7 +12,7 @@ import time
 import pytest
 import requests
 
-from conftest import ROOT, Platform, commit_files, git, wait_until
+from conftest import ROOT, SLIPWAY, Platform, commit_files, git, wait_until
 
 sys.path.insert(0, str(ROOT / "tests/lib"))
 from api import ENDED, Api  # noqa: E402
@@ -125,14 +126,7 @@ def test_full_disk(small_disk, tmp_path):
         git("push", "-q", p.repo_url("root/full"), "main", cwd=tmp_path / "w")
         assert api.wait_pipeline(project["id"], sha)["status"] == "success"
 
-        filler = small_disk / "filler"
-        with open(filler, "wb") as f:
-            try:
-                while True:
-                    f.write(b"x" * 65536)
-                    f.flush()
-            except OSError:
-                pass
+        filler = fill(small_disk)
         commit_files(tmp_path / "w", {"big": os.urandom(3_000_000)})
         refused = git("push", "-q", p.repo_url("root/full"), "main", cwd=tmp_path / "w", check=False)
         assert refused.returncode != 0
@@ -143,6 +137,63 @@ def test_full_disk(small_disk, tmp_path):
         sha = git("rev-parse", "HEAD", cwd=tmp_path / "w").stdout.strip()
         assert api.wait_pipeline(project["id"], sha)["status"] == "success"
     finally:
+        p.stop()
+
+
+def fill(folder):
+    """Writes until nothing more fits; returns the file."""
+    filler = folder / "filler"
+    with open(filler, "wb", buffering=0) as f:
+        for size in (65536, 4096, 512):
+            try:
+                while True:
+                    f.write(b"x" * size)
+            except OSError:
+                pass
+    return filler
+
+
+def test_full_disk_during_trace_and_artifact(small_disk, tmp_path):
+    """The job's work is elsewhere; what it sends meets a full disk for a while and is all there in the end."""
+    p = Platform(small_disk / "state", args=["--no-runner"]).start()
+    runner = None
+    try:
+        api = Api(p, p.token())
+        project = api.project("full")
+        ci = """
+job:
+  script:
+    - for i in $(seq 1 40); do echo line-$i; sleep 0.05; done
+    - head -c 300000 /dev/urandom > out.bin; sha256sum out.bin
+  artifacts: {paths: [out.bin]}
+"""
+        sha = commit_files(tmp_path / "w", {".gitlab-ci.yml": ci})
+        git("push", "-q", p.repo_url("root/full"), "main", cwd=tmp_path / "w")
+        runner = subprocess.Popen([SLIPWAY, "runner", "--url", p.url, "--token-file", p.state / "secrets/runner-token",
+                                   "--builds-dir", tmp_path / "builds", "--name", "elsewhere"],
+                                  stderr=open(tmp_path / "runner.log", "wb"))
+
+        def trace():
+            job = api.job(project["id"], api.pipelines(project["id"])[0]["id"], "job")
+            return api.trace(project["id"], job["id"])
+
+        wait_until(lambda: "line-3" in trace(), 20, "first lines")
+        filler = fill(small_disk)
+        time.sleep(4)  # the script ends and everything it sends is refused meanwhile
+        assert requests.get(p.url + "/-/liveness", timeout=5).status_code == 200
+        filler.unlink()
+        pipeline = api.wait_pipeline(project["id"], sha, seconds=90)
+        text = trace()
+        assert pipeline["status"] == "success", (text, api.jobs(project["id"], pipeline["id"]))
+        assert [i for i in range(1, 41) if f"line-{i}\n" not in text] == []
+        job = api.job(project["id"], api.pipelines(project["id"])[0]["id"], "job")
+        got = api.request("GET", f"projects/{project['id']}/jobs/{job['id']}/artifacts/out.bin")
+        assert got.status_code == 200 and len(got.content) == 300000
+        assert hashlib.sha256(got.content).hexdigest() in text
+    finally:
+        if runner:
+            runner.terminate()
+            runner.wait(40)
         p.stop()
 
 

@@ -316,9 +316,10 @@ static void full_by_file_size(void **state)
         int n;
         signal(SIGXFSZ, SIG_IGN);
         OK(store_open(F.folder, 0, &F.store, &F.e));
-        struct rlimit was, small = {MIB(2), RLIM_INFINITY};
+        struct rlimit was, small;
         getrlimit(RLIMIT_FSIZE, &was);
-        setrlimit(RLIMIT_FSIZE, &small);
+        small = (struct rlimit){MIB(2), was.rlim_max};
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
         until_full(&n);
         check_rows(n);
         setrlimit(RLIMIT_FSIZE, &was);
