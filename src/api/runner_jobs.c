@@ -118,6 +118,9 @@ static int job_request(struct api_req *r)
     int rc = job_claimable(&r->tx, runner.id, &id, &r->e);
     req_end_read(r);
     struct ci_claim claim;
+    // Nobody would hear of the job: it stays for another runner.
+    if (rc == 0 && http_gone(r->http))
+        return no_job(r);
     if (rc == 0)
         rc = ci_engine_request(r->api->cfg.engine, runner.id, &info, r->a, &claim, &r->e);
     if (rc == 0) {
@@ -130,7 +133,11 @@ static int job_request(struct api_req *r)
         }
         payload_write(r, reply_begin(r), &claim);
         http_set(r->http, "X-GitLab-Last-Update", queue_version(r));
-        return reply_status(r, 201);
+        reply_status(r, 201);
+        // Without this the sweep would find it, some seconds later.
+        if (http_failed(r->http))
+            (void)!ci_engine_unclaim(r->api->cfg.engine, claim.job_id, claim.pipeline_id, NULL);
+        return HTTP_DONE;
     }
     if (rc == E_CONFLICT || rc == E_BUSY)
         return reply_message(r, 409, "409 Conflict");

@@ -133,6 +133,10 @@ struct ci_claim {
 // get the same job.
 int ci_engine_request(struct ci_engine *en, int64_t runner_id, const struct ci_runner_info *info,
                       struct arena *a, struct ci_claim *ret, struct err *e) MUST_USE;
+// Gives a claimed job back: its answer did not reach the runner. E_CONFLICT when the runner was
+// heard of since.
+int ci_engine_unclaim(struct ci_engine *en, int64_t job_id, int64_t pipeline_id,
+                      struct err *e) MUST_USE;
 
 struct ci_job_update {
     struct str state;          // "running", "success", "failed", "canceled", "pending" (keep-alive)

@@ -6,7 +6,8 @@
 #include "ci/engine_impl.h"
 #include "store/artifacts.h"
 
-#define NEVER_HEARD_MS 60000 // a claim whose answer did not reach the runner
+// A claim whose answer did not reach the runner: one that has it says so within seconds.
+#define NEVER_HEARD_MS 15000
 #define OVERDUE_MS     60000 // what a runner has to end a job at its timeout by itself
 #define EVERY_MS       10000
 #define PUSHES         1000
@@ -25,20 +26,23 @@ static int end_one(struct ci_engine *en, struct job *j, unsigned from, enum ci_s
     return rc < 0 ? rc : tx_commit(&tx, e);
 }
 
-// Back to the queue: the runner never said a word.
-static int requeue(struct ci_engine *en, const struct job *j, int64_t now, struct err *e)
+int ci_engine_unclaim(struct ci_engine *en, int64_t job_id, int64_t pipeline_id, struct err *e)
 {
+    int64_t now = clock_wall_ms();
     _autoarena_ struct arena a;
     _autotx_ struct tx tx = TX_NONE;
     arena_init(&a, ENGINE_ARENA);
     TRY(store_write(en->cfg.store, &tx, e));
-    int rc = job_unclaim(&tx, j->id, now, e);
-    if (rc == E_CONFLICT)
-        return 0;
-    if (rc < 0)
-        return rc;
-    TRY(engine_process(&tx, &a, j->pipeline_id, now, e));
+    TRY(job_unclaim(&tx, job_id, now, e));
+    TRY(engine_process(&tx, &a, pipeline_id, now, e));
     return tx_commit(&tx, e);
+}
+
+// Back to the queue: the runner never said a word.
+static int requeue(struct ci_engine *en, const struct job *j, struct err *e)
+{
+    int rc = ci_engine_unclaim(en, j->id, j->pipeline_id, e);
+    return rc == E_CONFLICT ? 0 : rc; // it did, just now
 }
 
 static int sweep_silent(struct ci_engine *en, struct arena *a, int64_t now, struct err *e)
@@ -57,7 +61,7 @@ static int sweep_silent(struct ci_engine *en, struct arena *a, int64_t now, stru
         if (j->status == CI_CANCELING && MAX(j->updated_at, j->seen_at) < canceling)
             TRY(end_one(en, j, CI_BIT(CI_CANCELING), CI_CANCELED, STR(""), now, e));
         else if (j->status == CI_RUNNING && !j->acked_at && j->started_at < claimed)
-            TRY(requeue(en, j, now, e));
+            TRY(requeue(en, j, e));
         else if (j->status == CI_RUNNING && j->seen_at < running)
             TRY(end_one(en, j, CI_BIT(CI_RUNNING), CI_FAILED, STR("stuck_or_timeout_failure"), now,
                         e));

@@ -74,6 +74,12 @@ static void access_log(void *ctx, const struct http_access *a)
            LOGI("out", a->bytes_out), LOGS("aborted", a->aborted ? "yes" : "no"));
 }
 
+static void page_failed(void *ctx, const char *request_id, const char *message)
+{
+    (void)ctx;
+    log_error("page failed", LOGS("id", request_id), LOGS("error", message));
+}
+
 static void metrics(void *ctx, struct buf *to)
 {
     struct server *s = ctx;
@@ -310,6 +316,8 @@ static int open_parts(struct server *s, struct err *e)
                           .state_dir = s->state,
                           .external_url = s->external_url,
                           .pages_domain = s->pages_domain,
+                          .pushed = pushed,
+                          .pushed_ctx = s,
                           .metrics = metrics,
                           .metrics_ctx = s};
     TRY(api_new(&api, &s->api, e));
@@ -323,7 +331,9 @@ static int open_parts(struct server *s, struct err *e)
                           .state_dir = s->state,
                           .external_url = s->external_url,
                           .pages_url = s->pages_url,
-                          .api_route = api_route_at};
+                          .api_route = api_route_at,
+                          .report = page_failed,
+                          .report_ctx = s};
     return web_init(&web, &s->web, e);
 }
 

@@ -20,8 +20,8 @@
 #include <unistd.h>
 
 #define BACKOFF_FIRST_MS 100
-#define BACKOFF_MOST_MS  5000
-#define STEADY_MS        10000 // a role that ran this long starts again without a back-off
+#define BACKOFF_MOST_MS  2000  // below what the edge holds a request for
+#define STEADY_MS        10000 // a role that ran this long starts again at once
 #define ROLE_STOP_MS     30000 // then it is killed
 #define SECOND_SIGNAL_MS 500
 #define READY_FD         3 // the number of the ready pipe in a role
@@ -196,8 +196,9 @@ static void on_role_ended(struct loop_io *io, uint32_t events)
         return;
     }
     bool steady = clock_ms() - r->started_at >= STEADY_MS;
-    r->backoff_ms =
-        steady || !r->backoff_ms ? BACKOFF_FIRST_MS : MIN(r->backoff_ms * 2, BACKOFF_MOST_MS);
+    r->backoff_ms = steady          ? 0
+                    : r->backoff_ms ? MIN(r->backoff_ms * 2, BACKOFF_MOST_MS)
+                                    : BACKOFF_FIRST_MS;
     log_warn("role ended, starting it again", LOGS("which", r->name), LOGI("status", code),
              LOGI("in_ms", r->backoff_ms));
     loop_timer_set(s->loop, &r->restart, clock_ms() + r->backoff_ms);

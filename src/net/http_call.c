@@ -271,6 +271,20 @@ bool http_timed_out(const struct http_call *c)
     return c->timed_out;
 }
 
+bool http_gone(const struct http_call *c)
+{
+    struct pollfd p = {.fd = c->conn->io.fd, .events = POLLRDHUP};
+    if (c->conn->broken)
+        return true;
+    int both = POLLHUP | POLLERR | POLLNVAL;
+    return poll(&p, 1, 0) > 0 && p.revents & (c->ever_parked ? both | POLLRDHUP : both);
+}
+
+bool http_failed(const struct http_call *c)
+{
+    return c->conn->broken;
+}
+
 bool http_stopping(const struct http_call *c)
 {
     return atomic_load(&c->server->stopping);

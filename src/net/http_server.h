@@ -186,6 +186,11 @@ void http_watch(struct http_call *c, const char *topic);
 int http_park(struct http_call *c, int64_t deadline) MUST_USE;
 // This rerun comes from the deadline (or from the server's stop), not from a wake.
 bool http_timed_out(const struct http_call *c);
+// The client has closed its connection, as far as is known now; half of it counts once the call has
+// waited. For handlers that would give away what cannot be taken back.
+bool http_gone(const struct http_call *c);
+// The answer could not be handed to the kernel. False says nothing about its arrival.
+bool http_failed(const struct http_call *c);
 // The server is stopping: end streams soon.
 bool http_stopping(const struct http_call *c);
 // A number that survives reruns; 0 at first.

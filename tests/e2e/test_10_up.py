@@ -1,6 +1,9 @@
 """`slipway up`: health, metrics, a role that dies, the order of the stop."""
+import contextlib
 import os
+import re
 import signal
+import sqlite3
 import subprocess
 import time
 
@@ -31,6 +34,32 @@ def test_a_role_that_dies_is_started_again(own_platform):
                 return False
 
         wait_until(back, 20, f"{role} again")
+    assert p.stop() == 0
+
+
+def test_a_server_that_dies_after_a_steady_run_is_started_at_once(own_platform):
+    p = own_platform.start()
+    time.sleep(10.5)  # what the supervisor calls steady
+    for delay in ("0", "100"):
+        old = p.role_pid("server")
+        os.kill(old, signal.SIGKILL)
+        # The edge holds the request until the server is back: nobody notices.
+        assert requests.get(p.url + "/-/readiness", timeout=10).status_code == 200
+        assert f"role ended, starting it again which=server status=137 in_ms={delay}\n" in p.log.read_text()
+    assert p.stop() == 0
+
+
+def test_what_fails_inside_is_logged_with_its_request(own_platform):
+    p = own_platform.start()
+    api = {"PRIVATE-TOKEN": p.token()}
+    r = requests.post(p.url + "/api/v4/projects", headers=api, timeout=10,
+                      data={"name": "broken", "visibility": "public"})
+    assert r.status_code == 201, r.text
+    with contextlib.closing(sqlite3.connect(p.state / "slipway.db", isolation_level=None)) as db:
+        db.execute("ALTER TABLE pipelines RENAME TO lost")
+    r = requests.get(p.url + "/root/broken/-/pipelines", timeout=10)
+    assert r.status_code == 500 and str(p.state) not in r.text
+    assert re.search(f"error server: page failed id={r.headers['X-Request-Id']} error=.*pipelines", p.log.read_text())
     assert p.stop() == 0
 
 

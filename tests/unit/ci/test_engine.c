@@ -676,6 +676,29 @@ static void test_sweep_silent_runner(void **state)
     expect_pipeline(w, id, "failed");
 }
 
+// A runner that dies between the claim and its first word costs its job seconds, not a minute.
+static void test_unheard_claims_go_back(void **state)
+{
+    struct world *w = *state;
+    int64_t id = push(w, "a: {script: x}\n");
+    struct ci_claim first = claim(w, "a");
+    pass_time(w, 10);
+    OK(ci_engine_sweep(w->en, NULL, &w->e));
+    expect_job(w, id, "a", "running");
+    pass_time(w, 6);
+    OK(ci_engine_sweep(w->en, NULL, &w->e));
+    expect_job(w, id, "a", "pending");
+
+    struct ci_claim second = claim(w, "a");
+    assert_int_equal(first.job_id, second.job_id);
+    OK(ci_engine_unclaim(w->en, second.job_id, second.pipeline_id, &w->e)); // its answer failed
+    expect_job(w, id, "a", "pending");
+    struct ci_claim third = claim(w, "a");
+    OK(update(w, third.job_id, "running", NULL, -1));
+    assert_int_equal(ci_engine_unclaim(w->en, third.job_id, third.pipeline_id, &w->e), E_CONFLICT);
+    expect_job(w, id, "a", "running");
+}
+
 static void test_sweep_timeout(void **state)
 {
     struct world *w = *state;
@@ -896,7 +919,8 @@ RUN_TESTS(TEST(test_push_to_success), TEST(test_needs_start_at_once), TEST(test_
           TEST(test_finish_once), TEST(test_config_error), TEST(test_no_pipeline),
           TEST(test_skip_ci), TEST(test_create_by_hand), TEST(test_variables_of_a_job),
           TEST(test_dependencies), TEST(test_newer_push_ends_older), TEST(test_sweep_silent_runner),
-          TEST(test_sweep_timeout), TEST(test_sweep_nobody_takes), TEST(test_sweep_canceling),
-          TEST(test_on_job_failure_all), TEST(test_coverage), TEST(test_sweep_waits_after_start),
-          TEST(test_concurrent_claims), TEST(test_two_ends_of_one_job), TEST(test_large_pipeline),
+          TEST(test_unheard_claims_go_back), TEST(test_sweep_timeout),
+          TEST(test_sweep_nobody_takes), TEST(test_sweep_canceling), TEST(test_on_job_failure_all),
+          TEST(test_coverage), TEST(test_sweep_waits_after_start), TEST(test_concurrent_claims),
+          TEST(test_two_ends_of_one_job), TEST(test_large_pipeline),
           TEST(test_event_makes_one_pipeline))

@@ -841,15 +841,72 @@ static void answers_the_backlog_when_stopping(void **state)
     }
 }
 
-RUN_TESTS(
-    cmocka_unit_test(answers), cmocka_unit_test(refuses), cmocka_unit_test(pipelines_in_order),
-    cmocka_unit_test(ten_thousand_on_one_connection), cmocka_unit_test(carries_large_bodies),
-    cmocka_unit_test(limits_bodies), cmocka_unit_test(waits_with_100),
-    cmocka_unit_test(cuts_slow_clients), cmocka_unit_test(one_byte_a_second_is_cut),
-    cmocka_unit_test(survives_clients_that_leave),
-    cmocka_unit_test_setup_teardown(sends_large_answers_to_slow_readers, make_large, drop_large),
-    cmocka_unit_test_setup_teardown(cuts_readers_that_stall, make_large, drop_large),
-    cmocka_unit_test(says_503_when_full), cmocka_unit_test(survives_running_out_of_descriptors),
-    cmocka_unit_test(answers_half_closed_clients),
-    cmocka_unit_test(idle_connections_can_speak_again), cmocka_unit_test(tells_and_styles),
-    cmocka_unit_test(listens_on_unix_sockets), cmocka_unit_test(answers_the_backlog_when_stopping))
+// ---- clients that leave while their handler works
+
+static sem_t handler_runs, client_left;
+static struct {
+    bool gone, failed;
+} seen;
+
+static int gives_away(struct http_call *c, void *ctx)
+{
+    sem_post(&handler_runs);
+    sem_wait(&client_left);
+    seen.gone = http_gone(c);
+    http_send(c, "text/plain", STR("the only one\n"));
+    seen.failed = http_failed(c);
+    sem_post(&handler_runs);
+    return HTTP_DONE;
+}
+
+static void knows_who_is_gone(void **state)
+{
+    struct http_server_config cfg = HTTP_SERVER_DEFAULTS;
+    struct http_server *s;
+    struct err e = ERR_INIT;
+    char path[64];
+    snprintf(path, sizeof path, "/tmp/slipway-gone-%d.sock", (int)getpid());
+    sem_init(&handler_runs, 0, 0);
+    sem_init(&client_left, 0, 0);
+    cfg.handler = gives_away;
+    assert_int_equal(http_server_new(&cfg, &s, &e), 0);
+    assert_int_equal(http_server_listen_unix(s, path, 0600, &e), 0);
+    assert_int_equal(http_server_start(s, &e), 0);
+    enum { STAYS, STOPS_SENDING, LEAVES, CASES };
+    for (int i = 0; i < CASES; i++) {
+        struct peer p = {.in = BUF_INIT(MIB(1)), .last = BUF_INIT(KIB(64))};
+        assert_int_equal(fd_connect_unix(path, &p.fd, &e), 0);
+        peer_says(&p, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+        sem_wait(&handler_runs);
+        if (i == STOPS_SENDING)
+            shutdown(p.fd, SHUT_WR);
+        if (i == LEAVES)
+            peer_close(&p);
+        sem_post(&client_left);
+        sem_wait(&handler_runs);
+        assert_int_equal(seen.gone, i == LEAVES);
+        assert_int_equal(seen.failed, i == LEAVES);
+        if (i != LEAVES) {
+            peer_until(&p, "the only one\n");
+            peer_close(&p);
+        }
+    }
+    http_server_free(s);
+    sem_destroy(&handler_runs);
+    sem_destroy(&client_left);
+}
+
+RUN_TESTS(cmocka_unit_test(answers), cmocka_unit_test(refuses),
+          cmocka_unit_test(pipelines_in_order), cmocka_unit_test(ten_thousand_on_one_connection),
+          cmocka_unit_test(carries_large_bodies), cmocka_unit_test(limits_bodies),
+          cmocka_unit_test(waits_with_100), cmocka_unit_test(cuts_slow_clients),
+          cmocka_unit_test(one_byte_a_second_is_cut), cmocka_unit_test(survives_clients_that_leave),
+          cmocka_unit_test_setup_teardown(sends_large_answers_to_slow_readers, make_large,
+                                          drop_large),
+          cmocka_unit_test_setup_teardown(cuts_readers_that_stall, make_large, drop_large),
+          cmocka_unit_test(says_503_when_full),
+          cmocka_unit_test(survives_running_out_of_descriptors),
+          cmocka_unit_test(answers_half_closed_clients),
+          cmocka_unit_test(idle_connections_can_speak_again), cmocka_unit_test(tells_and_styles),
+          cmocka_unit_test(listens_on_unix_sockets),
+          cmocka_unit_test(answers_the_backlog_when_stopping), cmocka_unit_test(knows_who_is_gone))
