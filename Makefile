@@ -7,6 +7,7 @@ SAN = build-asan
 
 all: $(B)/build.ninja
 	@ninja -C $(B) >$(B)/ninja.log || { cat $(B)/ninja.log; exit 1; }
+	@ln -sf src/cmd/slipway src/init/slipway-init $(B)/
 
 $(B)/build.ninja:
 	@meson setup $(B) >/dev/null
@@ -20,8 +21,8 @@ packages-run:
 packages-test:
 	@scripts/install-packages test
 
-run: packages-run all          ## start the whole platform on loopback with the sample project
-	@exec $(B)/slipway up --state var --log warn --sample examples/hello-site
+run: packages-run all          ## start the whole platform on loopback with the sample project (RUN_ARGS: more options)
+	@exec $(B)/slipway up --state var --log warn --sample examples/hello-site $(RUN_ARGS)
 
 test: packages-test all $(SAN)/build.ninja   ## build with sanitizers, run every test
 	@scripts/run-tests $(SAN)

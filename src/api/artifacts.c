@@ -6,10 +6,11 @@
 #include "api/runner_auth.h"
 #include "api/shapes.h"
 #include "api/tables.h"
-#include "api/zip.h"
 #include "base/text.h"
 #include "ci/engine.h"
+#include "os/fd.h"
 #include "store/blob.h"
+#include "store/zip.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -46,18 +47,12 @@ static int read_field(struct multipart *m, struct buf *into, struct err *e)
     }
 }
 
-static void closep(int *fd)
-{
-    if (*fd >= 0)
-        close(*fd);
-}
-
 // Archives are looked at before anybody may download them.
 static int check_archive(struct upload *u, const struct blob_writer *w, struct err *e)
 {
     if (!str_is(u->format, "zip"))
         return 0;
-    _cleanup_(closep) int fd = openat(w->folder, w->temp, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    _cleanup_(fd_closep) int fd = openat(w->folder, w->temp, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0)
         return err_errno(e, errno, "cannot read the upload again");
     _cleanup_(zip_closep) struct zip z;
@@ -222,7 +217,7 @@ static int send_archive(struct api_req *r, int64_t job_id)
     struct artifact f;
     REQ_TRY(r, artifact_get(&r->tx, r->a, job_id, STR("archive"), r->now, &f, &r->e), NULL);
     req_end_read(r);
-    _cleanup_(closep) int fd = -1;
+    _cleanup_(fd_closep) int fd = -1;
     int64_t size;
     REQ_TRY(r, blob_open(r->api->cfg.store, f.path, &fd, &size, &r->e), NULL);
     set_download_headers(r, f.file_name);
@@ -289,7 +284,7 @@ static int send_entry(struct api_req *r, int64_t job_id, struct str path)
     struct artifact f;
     REQ_TRY(r, artifact_get(&r->tx, r->a, job_id, STR("archive"), r->now, &f, &r->e), NULL);
     req_end_read(r);
-    _cleanup_(closep) int fd = -1;
+    _cleanup_(fd_closep) int fd = -1;
     int64_t size;
     REQ_TRY(r, blob_open(r->api->cfg.store, f.path, &fd, &size, &r->e), NULL);
     _cleanup_(zip_closep) struct zip z;

@@ -5,6 +5,7 @@
 #include "api/shapes.h"
 #include "api/tables.h"
 #include "ci/engine.h"
+#include "os/fd.h"
 #include "store/blob.h"
 
 #include <unistd.h>
@@ -90,12 +91,6 @@ static int job_own(struct api_req *r)
     return reply_job(r, &job, 200);
 }
 
-static void closep(int *fd)
-{
-    if (*fd >= 0)
-        close(*fd);
-}
-
 static int job_trace(struct api_req *r)
 {
     struct job job;
@@ -104,7 +99,7 @@ static int job_trace(struct api_req *r)
     REQ_TRY(r, find(r, &job), "Job");
     req_end_read(r);
     http_set(r->http, "X-Content-Type-Options", STR("nosniff"));
-    _cleanup_(closep) int fd = -1;
+    _cleanup_(fd_closep) int fd = -1;
     int64_t size = 0;
     int rc =
         blob_open(r->api->cfg.store, trace_path(r->a, job.project_id, job.id), &fd, &size, &r->e);

@@ -6,9 +6,10 @@
 #include "api/pages.h"
 
 #include "api/tables.h"
-#include "api/zip.h"
+#include "os/fd.h"
 #include "store/blob.h"
 #include "store/pages.h"
+#include "store/zip.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,12 +17,6 @@
 #include <limits.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-static void closep(int *fd)
-{
-    if (*fd >= 0)
-        close(*fd);
-}
 
 // Makes every folder on the way to `path` (its last part, too, when `whole`) below `base`.
 static int make_folders(int base, struct str path, bool whole, struct err *e)
@@ -65,7 +60,7 @@ static int unpack_one(const struct zip *z, const struct zip_entry *entry, struct
     char name[PATH_MAX];
     memcpy(name, path.p, path.n); // make_folders checked the length
     name[path.n] = 0;
-    _cleanup_(closep) int fd =
+    _cleanup_(fd_closep) int fd =
         openat(base, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
     if (fd < 0)
         return err_errno(e, errno, "cannot make the file \"%.200s\"", name);
@@ -148,7 +143,7 @@ static int switch_link(int pages, struct arena *a, struct str project_path, stru
     if (renameat(pages, temp, pages, live.p) < 0)
         return err_errno(e, errno, "cannot switch the link pages/%s", live.p);
     const char *folder = arena_dup(a, str_head(live, (size_t)str_rfind(live, '/')));
-    _cleanup_(closep) int fd = openat(pages, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    _cleanup_(fd_closep) int fd = openat(pages, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0 || fsync(fd) < 0)
         return err_errno(e, errno, "cannot make the link pages/%s durable", live.p);
     return 0;
@@ -157,7 +152,7 @@ static int switch_link(int pages, struct arena *a, struct str project_path, stru
 static int unpack_archive(const struct api *api, const struct artifact *archive, struct str root,
                           const char *target, int pages, struct pages_deployment *d, struct err *e)
 {
-    _cleanup_(closep) int zip_fd = -1, base = -1;
+    _cleanup_(fd_closep) int zip_fd = -1, base = -1;
     int64_t size;
     _cleanup_(zip_closep) struct zip z = {.fd = -1};
     TRY(blob_open(api->cfg.store, archive->path, &zip_fd, &size, e));
@@ -195,7 +190,7 @@ int pages_publish(const struct api *api, const struct job *job, const struct art
                   struct str project_path, struct str root, struct err *e)
 {
     _autoarena_ struct arena a;
-    _cleanup_(closep) int pages = -1;
+    _cleanup_(fd_closep) int pages = -1;
     arena_init(&a, MIB(1));
     struct str dir = arena_strf(&a, "@store/%" PRId64 "/%" PRId64, job->project_id, job->id);
     TRY(pages_folder(api, &pages, e));
@@ -225,7 +220,7 @@ int pages_publish(const struct api *api, const struct job *job, const struct art
 void pages_unlink(const struct api *api, struct str project_path)
 {
     _autoarena_ struct arena a;
-    _cleanup_(closep) int pages = -1;
+    _cleanup_(fd_closep) int pages = -1;
     arena_init(&a, KIB(64));
     if (pages_folder(api, &pages, NULL) == 0)
         (void)!unlinkat(pages, live_path(&a, project_path).p, 0);
@@ -234,7 +229,7 @@ void pages_unlink(const struct api *api, struct str project_path)
 int pages_relink_all(const struct api *api, struct err *e)
 {
     _autoarena_ struct arena a;
-    _cleanup_(closep) int pages = -1;
+    _cleanup_(fd_closep) int pages = -1;
     _autotx_ struct tx tx = TX_NONE;
     struct pages_deployment *list;
     size_t n;

@@ -78,8 +78,10 @@ struct str str_trim(struct str s)
 
 bool str_cut(struct str *rest, char sep, struct str *ret_head)
 {
-    if (!rest->p)
+    if (!rest->p) {
+        *ret_head = STR_NONE;
         return false;
+    }
     ptrdiff_t at = str_find(*rest, sep);
     if (at < 0) {
         *ret_head = *rest;

@@ -58,7 +58,8 @@ ptrdiff_t str_search(struct str s, struct str needle);
 struct str str_trim(struct str s);
 
 // Splits at the first `sep`: *ret_head is what stands before it, *rest what stands after it.
-// Without a `sep` the head is everything and the rest empty with p == NULL.
+// Without a `sep` the head is everything and the rest empty with p == NULL. False, with an empty
+// head, when *rest is such a rest already.
 // Loop: `for (struct str rest = s, part; str_cut(&rest, ',', &part);)` visits each part once.
 bool str_cut(struct str *rest, char sep, struct str *ret_head);
 

@@ -314,7 +314,9 @@ static int open_parts(struct server *s, struct err *e)
                           .metrics_ctx = s};
     TRY(api_new(&api, &s->api, e));
 
-    snprintf(s->pages_url, sizeof(s->pages_url), "http://%s", s->pages_domain);
+    bool tls = str_starts(str_of(s->external_url), STR("https://"));
+    snprintf(s->pages_url, sizeof(s->pages_url), "%s://%s", tls ? "https" : "http",
+             s->pages_domain);
     struct web_ctx web = {.store = s->store,
                           .forge = &s->forge,
                           .engine = s->engine,

@@ -349,6 +349,22 @@ static void role_init(struct supervisor *s, enum role_id id, const char *name, b
         r->argv[i] = argv[i];
 }
 
+// The port that a URL names, with its colon; behind a front with TLS that is not the one we listen
+// on. Empty: none.
+static void port_of_url(const char *url, char *ret, size_t size)
+{
+    struct str host = str_of(url);
+    ptrdiff_t scheme = str_search(host, STR("://")), slash;
+    if (scheme >= 0)
+        host = str_from(host, (size_t)scheme + 3);
+    slash = str_find(host, '/');
+    if (slash >= 0)
+        host = str_head(host, (size_t)slash);
+    ptrdiff_t colon = str_rfind(host, ':');
+    bool named = colon >= 0 && str_find(str_from(host, (size_t)colon), ']') < 0;
+    snprintf(ret, size, "%" PRISTR, STRARG(named ? str_from(host, (size_t)colon) : STR_NONE));
+}
+
 // What people type, from "127.0.0.1:8080": the UI's URL unless given, and the pages' domain with
 // port.
 static int addresses(const char *listen, const char *url, const char *pages_domain,
@@ -364,10 +380,12 @@ static int addresses(const char *listen, const char *url, const char *pages_doma
     char suffix[16] = "";
     if (port != 80)
         snprintf(suffix, sizeof(suffix), ":%" PRIu64, port);
-    if (url)
+    if (url) {
         snprintf(s->url, sizeof(s->url), "%s", url);
-    else
+        port_of_url(url, suffix, sizeof(suffix));
+    } else {
         snprintf(s->url, sizeof(s->url), "http://localhost%s", suffix);
+    }
     snprintf(ret_pages, size, "%s%s", pages_domain, suffix);
     return 0;
 }

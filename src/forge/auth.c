@@ -157,12 +157,23 @@ int auth_any_token(struct tx *tx, struct arena *a, struct str secret, struct act
     return auth_token(tx, a, secret, ret, e);
 }
 
+// Some clients send a token as the user's name, with an empty or a fixed password.
+static struct str basic_secret(struct str user, struct str password)
+{
+    return str_starts(user, STR(TOKEN_PREFIX)) ? user : password;
+}
+
+bool auth_basic_is_token(struct str user, struct str password)
+{
+    struct str secret = basic_secret(user, password);
+    return str_starts(secret, STR(TOKEN_PREFIX)) || str_starts(secret, STR(TOKEN_JOB_PREFIX));
+}
+
 int auth_basic(struct forge *f, struct arena *a, struct str user, struct str password,
                struct actor *ret, struct err *e)
 {
-    // Some clients send a token as the user's name, with an empty or a fixed password.
-    struct str secret = str_starts(user, STR(TOKEN_PREFIX)) ? user : password;
-    if (str_starts(secret, STR(TOKEN_PREFIX)) || str_starts(secret, STR(TOKEN_JOB_PREFIX))) {
+    struct str secret = basic_secret(user, password);
+    if (auth_basic_is_token(user, password)) {
         _autotx_ struct tx tx = TX_NONE;
         TRY(store_read(f->store, &tx, e));
         return auth_any_token(&tx, a, secret, ret, e);

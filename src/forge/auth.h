@@ -37,6 +37,8 @@ int auth_session(struct tx *tx, struct arena *a, struct str cookie, struct actor
 // By prefix: a personal access token, or a job's ("Bearer", PRIVATE-TOKEN, JOB-TOKEN).
 int auth_any_token(struct tx *tx, struct arena *a, struct str secret, struct actor *ret,
                    struct err *e) MUST_USE;
+// True when auth_basic would look for a token, not a password.
+bool auth_basic_is_token(struct str user, struct str password);
 // HTTP Basic, as Git sends it: user "gitlab-ci-token" with a job token; any user name with a token
 // as the password; or name and password. Opens its own transactions.
 int auth_basic(struct forge *f, struct arena *a, struct str user, struct str password,

@@ -109,24 +109,61 @@ static void remember(struct githttp *g, struct arena *a, const unsigned char key
     pthread_mutex_unlock(&g->auth->lock);
 }
 
-int auth_cached(struct githttp *g, struct arena *a, struct str user, struct str password,
-                struct actor *ret, struct err *e)
+// Of a name as its owner may write it, and of where it is tried from: who guesses shuts out nobody
+// but whoever shares the address.
+static struct str account_key(struct arena *a, struct str user, struct str address)
+{
+    user = str_head(user, 255);
+    char *low = ARENA_ARRAY(a, char, user.n + 1);
+    for (size_t i = 0; i < user.n; i++)
+        low[i] = user.p[i] >= 'A' && user.p[i] <= 'Z' ? (char)(user.p[i] + 32) : user.p[i];
+    return arena_strf(a, "%" PRISTR " %" PRISTR, STRARG(address), STRARG(str_n(low, user.n)));
+}
+
+int auth_cached(struct githttp *g, struct arena *a, struct str address, struct str user,
+                struct str password, struct actor *ret, int64_t *ret_wait_ms, struct err *e)
 {
     unsigned char key[KEY_BYTES];
+    *ret_wait_ms = 0;
+    if (auth_basic_is_token(user, password))
+        return auth_basic(g->cfg.forge, a, user, password, ret, e);
+    int64_t now = clock_ms();
+    struct str account = account_key(a, user, address);
+    // Also before the cache: otherwise it would tell the right password from the wrong ones.
+    *ret_wait_ms = MAX(throttle_wait(&g->by_account, account, now),
+                       throttle_wait(&g->by_address, address, now));
+    if (*ret_wait_ms)
+        return err_set(e, E_LIMIT, "too many wrong passwords");
     digest(g->auth, user, password, key);
     if (from_cache(g, a, key, ret, NULL) == 0)
         return 0;
     int rc = auth_basic(g->cfg.forge, a, user, password, ret, e);
-    if (rc == 0 && ret->kind == ACTOR_USER && ret->token_id == 0)
+    if (rc == 0) {
+        throttle_clear(&g->by_account, account);
         remember(g, a, key, ret->user_id);
+    } else if (rc == E_DENIED) {
+        throttle_fail(&g->by_account, account, now);
+        throttle_fail(&g->by_address, address, now);
+    }
     return rc;
 }
 
 // ---- the request
 
-static int read_credentials(struct githttp *g, struct http_call *c, struct actor *ret,
-                            struct err *e)
+// The edge is the only peer of a unix socket and overwrites the field.
+static struct str address_of(const struct http_call *c)
 {
+    struct str peer = http_remote(c), forwarded = http_header(c, "X-Forwarded-For");
+    if (!str_is(peer, "unix") || !forwarded.n)
+        return peer;
+    ptrdiff_t comma = str_rfind(forwarded, ',');
+    return str_trim(comma < 0 ? forwarded : str_from(forwarded, (size_t)comma + 1));
+}
+
+static int read_credentials(struct githttp *g, struct http_call *c, struct actor *ret,
+                            int64_t *ret_wait_ms, struct err *e)
+{
+    *ret_wait_ms = 0;
     struct str header = http_header(c, "Authorization"), scheme, rest = header;
     if (!header.n) {
         *ret = ACTOR_NOBODY;
@@ -148,8 +185,8 @@ static int read_credentials(struct githttp *g, struct http_call *c, struct actor
     ptrdiff_t colon = str_find(text, ':');
     if (colon < 0 || memchr(text.p, 0, text.n))
         return err_set(e, E_DENIED, "the Authorization field is damaged");
-    int rc = auth_cached(g, http_arena(c), str_head(text, (size_t)colon),
-                         str_from(text, (size_t)colon + 1), ret, e);
+    int rc = auth_cached(g, http_arena(c), address_of(c), str_head(text, (size_t)colon),
+                         str_from(text, (size_t)colon + 1), ret, ret_wait_ms, e);
     mem_wipe(plain.p, plain.n);
     return rc;
 }
@@ -178,7 +215,14 @@ bool let_in(struct githttp *g, struct http_call *c, struct str project_path, boo
     struct err e = ERR_INIT;
     struct arena *a = http_arena(c);
     *ret = (struct target){0};
-    int rc = read_credentials(g, c, &ret->who, &e);
+    int64_t wait_ms;
+    int rc = read_credentials(g, c, &ret->who, &wait_ms, &e);
+    if (rc < 0 && wait_ms) {
+        http_setf(c, "Retry-After", "%lld", (long long)(wait_ms + 999) / 1000);
+        answer_text(c, 429, "Too many wrong passwords. Try again in %lld minutes.\n",
+                    (long long)(wait_ms + 59999) / 60000);
+        return false;
+    }
     if (rc == E_DENIED || rc == E_NOTFOUND)
         return ask_who(c, "Access denied: the user name, password or token is wrong, expired or "
                           "revoked. Make a token with the scope read_repository or "

@@ -10,6 +10,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+// The web sign-in has the same measure.
+#define PASSWORDS_WRONG_MAX 10
+#define PASSWORDS_WINDOW_MS (5 * 60 * 1000)
+
 int githttp_new(const struct githttp_config *cfg, struct githttp **ret, struct err *e)
 {
     (void)e;
@@ -29,6 +33,8 @@ int githttp_new(const struct githttp_config *cfg, struct githttp **ret, struct e
     pthread_cond_init(&g->settle_wake, &attr);
     pthread_condattr_destroy(&attr);
     g->auth = auth_cache_new();
+    throttle_init(&g->by_account, PASSWORDS_WRONG_MAX, PASSWORDS_WINDOW_MS);
+    throttle_init(&g->by_address, PASSWORDS_WRONG_MAX * 4, PASSWORDS_WINDOW_MS);
     *ret = g;
     return 0;
 }
@@ -39,6 +45,8 @@ void githttp_free(struct githttp *g)
         return;
     settle_stop(g);
     auth_cache_free(g->auth);
+    throttle_done(&g->by_account);
+    throttle_done(&g->by_address);
     pthread_cond_destroy(&g->settle_wake);
     pthread_mutex_destroy(&g->lock);
     free(g->upload_v2);

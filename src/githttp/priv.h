@@ -5,6 +5,7 @@
 
 #include "forge/access.h"
 #include "forge/auth.h"
+#include "forge/throttle.h"
 #include "git/proc.h"
 #include "githttp/githttp.h"
 #include "os/spawn.h"
@@ -19,8 +20,9 @@ struct githttp {
     struct githttp_config cfg;
     atomic_uint packs; // git processes running
     struct auth_cache *auth;
-    pthread_mutex_t lock; // of the texts below
-    char *upload_v2;      // capability advertisement of protocol v2, learned once
+    struct throttle by_account, by_address; // wrong passwords: per account and address; per address
+    pthread_mutex_t lock;                   // of the texts below
+    char *upload_v2;                        // capability advertisement of protocol v2, learned once
     size_t upload_v2_n;
     char *receive_caps; // what git-receive-pack can do, learned once
 
@@ -52,8 +54,11 @@ struct auth_cache *auth_cache_new(void) MUST_USE;
 void auth_cache_free(struct auth_cache *ac);
 // auth_basic, but a password that was right within the last minute is not hashed slowly again while
 // the account's password is the same.
-int auth_cached(struct githttp *g, struct arena *a, struct str user, struct str password,
-                struct actor *ret, struct err *e) MUST_USE;
+// After too many wrong ones it is not looked at: E_LIMIT, and *ret_wait_ms tells for how long.
+// address: who asks. Tokens cannot be guessed and are not counted.
+int auth_cached(struct githttp *g, struct arena *a, struct str address, struct str user,
+                struct str password, struct actor *ret, int64_t *ret_wait_ms,
+                struct err *e) MUST_USE;
 // Reads Authorization and finds the project. True: *ret is filled. False: the answer was given.
 bool let_in(struct githttp *g, struct http_call *c, struct str project_path, bool push,
             struct target *ret);

@@ -60,8 +60,15 @@ struct moved {
     bool happened;
     int64_t count;
     struct str title;
-    int64_t event_id;
+    int64_t event_id; // 0: none, or nobody has to do anything about it
 };
+
+// What a pipeline could be made for.
+static bool may_run(const struct moved *m)
+{
+    return m->happened && !str_is(m->new_sha, GIT_ZERO_SHA) &&
+           (str_starts(m->ref, STR("refs/heads/")) || str_starts(m->ref, STR("refs/tags/")));
+}
 
 static int look(const char *repo, struct moved *m, struct err *e)
 {
@@ -152,6 +159,8 @@ static int write_events(struct store *s, int64_t push_id, int64_t project_id, st
     _autotx_ struct tx tx = TX_NONE;
     TRY(store_write(s, &tx, e));
     bool any = false;
+    size_t events = 0, branches = 0;
+    int64_t now = clock_wall_ms();
     for (size_t i = 0; i < n; i++) {
         struct err why = ERR_INIT;
         int rc = push_finish(&tx, push_id, m[i].ref, m[i].happened, str_of(m[i].now), m[i].count,
@@ -165,9 +174,17 @@ static int write_events(struct store *s, int64_t push_id, int64_t project_id, st
             return rc;
         }
         any |= m[i].happened;
+        if (!m[i].event_id)
+            continue;
+        events++;
+        branches += may_run(&m[i]);
+        if (may_run(&m[i]) ? branches > PUSH_PIPELINES_MAX : events > PUSH_PIPELINES_MAX) {
+            TRY(push_event_handled(&tx, m[i].event_id, now, e));
+            m[i].event_id = 0;
+        }
     }
     if (any)
-        TRY(project_pushed(&tx, project_id, size, empty, branch, clock_wall_ms(), e));
+        TRY(project_pushed(&tx, project_id, size, empty, branch, now, e));
     return tx_commit(&tx, e);
 }
 
@@ -315,6 +332,7 @@ int push_close(struct githttp *g, const struct target *t, const struct receive_h
         lock_drop(lock);
         lock->events = NEW_ARRAY(int64_t, head->n);
         for (size_t i = 0; i < head->n; i++) {
+            lock->branches += may_run(&m[i]);
             if (m[i].event_id)
                 lock->events[lock->nevents++] = m[i].event_id;
         }

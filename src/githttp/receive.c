@@ -12,9 +12,10 @@
 #include "git/receive.h"
 #include "git/repo.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
-enum { PIECE = 131072, OUTPUT_MAX = 4 << 20, ANNOUNCED_FIRST = 4, PACKED_FROM = 64 };
+enum { PIECE = 131072, OUTPUT_MAX = 4 << 20, PACKED_FROM = 64 };
 #define DRAIN_BYTES ((int64_t)MIB(256))
 #define DRAIN_MS    20000
 
@@ -326,6 +327,21 @@ static void pack_refs(const struct push *p)
                  LOGS("reason", why.msg));
 }
 
+// Git's report, after a line to the person when not every branch got its pipeline.
+static void tell_limit(const struct push *p, size_t branches, const struct buf *report,
+                       struct buf *said)
+{
+    char text[160];
+    if (branches > PUSH_PIPELINES_MAX && p->head.sideband) {
+        int n = snprintf(text, sizeof(text),
+                         "Only the first %d of these %zu branches and tags may start a pipeline; "
+                         "start others by hand.\n",
+                         PUSH_PIPELINES_MAX, branches);
+        pkt_sideband(said, 2, str_n(text, (size_t)n));
+    }
+    buf_add(said, buf_str(report));
+}
+
 static int take_push(struct push *p)
 {
     struct err e = ERR_INIT;
@@ -357,10 +373,11 @@ static int take_push(struct push *p)
     if (push_close(p->g, p->t, &p->head, &lock, &settle_error) < 0)
         log_error("push events could not be written; they follow later",
                   LOGI("project", p->t->project.id), LOGS("reason", settle_error.msg));
-    // Whoever pushes a few branches finds their pipelines right after the answer; whoever pushes a
-    // thousand does not wait for a thousand pipelines.
-    if (p->head.n <= ANNOUNCED_FIRST)
-        push_announce(p->g, &lock);
+    // Before the answer: whoever has pushed finds the pipelines.
+    push_announce(p->g, &lock);
+    _autobuf_ struct buf said = BUF_INIT(OUTPUT_MAX + KIB(4));
+    if (rc == 0)
+        tell_limit(p, lock.branches, &out, &said);
     if (rc < 0 && p->an.begun) {
         http_abort(p->c);
     } else if (rc == E_LIMIT) {
@@ -368,13 +385,12 @@ static int take_push(struct push *p)
     } else if (rc < 0) {
         answer_err(p->c, &e);
     } else if (p->an.begun) {
-        if (!p->gone && answer_piece(&p->an, buf_str(&out), &e) < 0)
+        if (!p->gone && answer_piece(&p->an, buf_str(&said), &e) < 0)
             http_abort(p->c);
     } else {
         no_cache(p->c);
-        http_send(p->c, RESULT, buf_str(&out));
+        http_send(p->c, RESULT, buf_str(&said));
     }
-    push_announce(p->g, &lock);
     return HTTP_DONE;
 }
 

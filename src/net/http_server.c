@@ -20,8 +20,9 @@
 #include <unistd.h>
 
 #define ACCEPT_BATCH 32
-#define ACCEPT_RETRY 100 // ms, after running out of descriptors
-#define STOP_IDLE_MS 100 // requests that cross with the stop are still answered
+#define ACCEPT_LAST  65536 // at most, when listeners close: the longest backlog a kernel keeps
+#define ACCEPT_RETRY 100   // ms, after running out of descriptors
+#define STOP_IDLE_MS 100   // requests that cross with the stop are still answered
 #define STOP_TICK_MS 10
 #define TICK_MIN     10
 #define TICK_MAX     500
@@ -196,26 +197,45 @@ static void take(struct listener *li, int fd, const struct sockaddr_storage *sa)
         loop_post(lt->loop, &c->arrive_msg);
 }
 
+static bool no_descriptor(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
+
+// Takes up to `most` connections; returns 0, or the errno that ended it earlier.
+static int accept_some(struct listener *li, int most)
+{
+    for (int i = 0; i < most; i++) {
+        struct sockaddr_storage sa = {0};
+        socklen_t len = sizeof sa;
+        int fd = accept4(li->io.fd, (struct sockaddr *)&sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd >= 0)
+            take(li, fd, &sa);
+        else if (errno == EAGAIN || errno == EINVAL || no_descriptor(errno)) // EINVAL: shut down
+            return errno;
+    }
+    return 0;
+}
+
 static void on_accept(struct loop_io *io, uint32_t events)
 {
     struct listener *li = CONTAINER_OF(io, struct listener, io);
-    for (int i = 0; i < ACCEPT_BATCH; i++) {
-        struct sockaddr_storage sa = {0};
-        socklen_t len = sizeof sa;
-        int fd = accept4(io->fd, (struct sockaddr *)&sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd >= 0) {
-            take(li, fd, &sa);
-            continue;
-        }
-        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-            // The listener would report itself ready without end.
-            loop_io_del(li->lt->loop, io);
-            loop_timer_set(li->lt->loop, &li->retry, loop_now(li->lt->loop) + ACCEPT_RETRY);
-            return;
-        }
-        if (errno == EAGAIN)
-            return;
+    if (no_descriptor(accept_some(li, ACCEPT_BATCH))) {
+        // The listener would report itself ready without end.
+        loop_io_del(li->lt->loop, io);
+        loop_timer_set(li->lt->loop, &li->retry, loop_now(li->lt->loop) + ACCEPT_RETRY);
     }
+}
+
+// Who waits in the backlog has been told that the connection stands: closing the listener would
+// reset it. It is taken and served like the others that are there at the stop.
+static void close_listener(struct http_server *s, struct loop_thread *lt, size_t i)
+{
+    // A unix socket can refuse newcomers and keep its backlog; not one that others share.
+    if (s->listen[i].unix_path)
+        (void)shutdown(s->listen[i].fd, SHUT_RD);
+    (void)accept_some(&lt->listeners[i], ACCEPT_LAST);
+    fd_close(&s->listen[i].fd);
 }
 
 static void on_accept_again(struct loop_timer *t)
@@ -255,7 +275,7 @@ static void on_stop(struct loop_msg *msg)
     // The last loop that lets go of the listeners closes them.
     if (atomic_fetch_sub(&s->listening, 1) == 1)
         for (size_t i = 0; i < s->nlisten; i++)
-            fd_close(&s->listen[i].fd);
+            close_listener(s, lt, i);
     lt->stop_at = loop_now(lt->loop) + STOP_IDLE_MS;
     for (struct conn *c = lt->conns; c; c = c->next)
         conn_stop(c);

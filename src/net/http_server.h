@@ -81,9 +81,9 @@ int http_server_listen_unix(struct http_server *s, const char *path, unsigned mo
 int http_server_listen_fd(struct http_server *s, int fd, struct err *e) MUST_USE;
 uint16_t http_server_port(const struct http_server *s); // of the first TCP listener; 0: none
 int http_server_start(struct http_server *s, struct err *e) MUST_USE;
-// Graceful: listeners close, parked calls run once more as timed out, calls in flight finish,
-// answers say `Connection: close`. Connections still open after deadline_ms (a duration) are cut.
-// Returns when every thread has ended. Not from a handler.
+// Graceful: what waits in the backlog is accepted and listeners close, parked calls run once more
+// as timed out, calls in flight finish, answers say `Connection: close`. Connections still open
+// after deadline_ms (a duration) are cut. Returns when every thread has ended. Not from a handler.
 void http_server_stop(struct http_server *s, int64_t deadline_ms);
 // Stops at once when still running.
 void http_server_free(struct http_server *s);

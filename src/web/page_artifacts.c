@@ -3,9 +3,10 @@
 // What a job packed is served like any upload: sandboxed, never as a page of this site.
 #include "web/page_ci.h"
 
+#include "os/fd.h"
 #include "store/artifacts.h"
 #include "store/blob.h"
-#include "web/zip.h"
+#include "store/zip.h"
 
 #include <unistd.h>
 
@@ -37,16 +38,14 @@ int page_artifacts_download(struct view *v)
 {
     struct ci_target t = {0};
     struct artifact f = {0};
-    int fd = -1;
+    _cleanup_(fd_closep) int fd = -1;
     int64_t size = 0;
     TRY(open_archive(v, &t, &f, &fd, &size));
     view_sandbox(v);
     http_set(v->c, "Cache-Control", STR("private, no-store"));
     http_setf(v->c, "Content-Disposition", "attachment; filename=\"artifacts-%lld.zip\"",
               (long long)t.id);
-    int r = http_send_file(v->c, "application/zip", fd, 0, size, &v->e);
-    close(fd);
-    return r;
+    return http_send_file(v->c, "application/zip", fd, 0, size, &v->e);
 }
 
 static struct str joined_tail(struct view *v)
@@ -62,28 +61,39 @@ static struct str joined_tail(struct view *v)
     return s;
 }
 
+// What was uploaded has been checked, so an archive that cannot be read is our fault.
+static int damaged(struct view *v, const struct ci_target *t, int r)
+{
+    return r == E_INVALID
+               ? err_set(&v->e, E_IO, "the archive of job %lld is damaged", (long long)t->id)
+               : r;
+}
+
 // The files and folders directly in `folder` ("" or "a/b/").
-static void fill_level(struct view *v, const struct zip_entry *z, size_t n, struct str folder)
+static void fill_level(struct view *v, const struct zip *z, struct str folder)
 {
     struct val *list = val_list(v->root, "entries");
     struct str last = STR_NONE;
-    for (size_t i = 0; i < n; i++) {
-        if (!str_starts(z[i].name, folder) || z[i].name.n == folder.n)
+    size_t rows = 0;
+    for (size_t i = 0; i < z->n && rows < LIST_MAX; i++) {
+        struct str path = z->entries[i].name;
+        if (!str_starts(path, folder) || path.n == folder.n)
             continue;
-        struct str rest = str_from(z[i].name, folder.n), name = STR_NONE;
+        struct str rest = str_from(path, folder.n), name = STR_NONE;
         bool is_folder = str_find(rest, '/') >= 0;
         str_cut(&rest, '/', &name);
         // Entries are sorted, so what shares a folder stands together.
         if (is_folder && str_eq(name, last))
             continue;
         struct val *row = val_push(list);
-        val_str(row, "name", name);
-        val_str(row, "path", str_n(z[i].name.p, folder.n + name.n));
+        rows++;
+        val_str(row, "name", arena_str(v->a, name));
+        val_str(row, "path", arena_str(v->a, str_head(path, folder.n + name.n)));
         val_bool(row, "folder", is_folder);
         if (is_folder)
             last = name;
         else
-            val_int(row, "size", z[i].size);
+            val_int(row, "size", (int64_t)z->entries[i].size);
     }
 }
 
@@ -91,27 +101,24 @@ int page_artifacts_browse(struct view *v)
 {
     struct ci_target t = {0};
     struct artifact f = {0};
-    int fd = -1;
+    _cleanup_(fd_closep) int fd = -1;
     int64_t size = 0;
     TRY(open_archive(v, &t, &f, &fd, &size));
-    struct zip_entry *z;
-    size_t n;
-    int r = zip_list(fd, size, LIST_MAX, v->a, &z, &n, &v->e);
-    close(fd);
-    if (r)
-        return r == E_INVALID
-                   ? err_set(&v->e, E_IO, "the archive of job %lld is damaged", (long long)t.id)
-                   : r;
+    _cleanup_(zip_closep) struct zip z = {.fd = -1};
+    TRY(damaged(v, &t, zip_open(fd, &z, &v->e)));
+    int64_t files = 0;
+    for (size_t i = 0; i < z.n; i++)
+        files += !z.entries[i].folder;
     struct str path = joined_tail(v);
     struct str folder = path.n ? arena_strf(v->a, "%" PRISTR "/", STRARG(path)) : STR("");
-    fill_level(v, z, n, folder);
+    fill_level(v, &z, folder);
     val_str(v->root, "path", path);
     ptrdiff_t slash = str_rfind(path, '/');
     if (path.n)
         val_str(v->root, "up", slash < 0 ? STR("") : str_head(path, (size_t)slash));
     val_int(v->root, "job_id", t.id);
     val_int(v->root, "size", size);
-    val_int(v->root, "count", (int64_t)n);
+    val_int(v->root, "count", files);
     return view_render(v, "artifacts", "Artifacts");
 }
 
@@ -146,21 +153,25 @@ int page_artifacts_file(struct view *v)
 {
     struct ci_target t = {0};
     struct artifact f = {0};
-    int fd = -1;
+    _cleanup_(fd_closep) int fd = -1;
     int64_t size = 0;
     TRY(open_archive(v, &t, &f, &fd, &size));
     struct str path = joined_tail(v);
-    struct buf b = BUF_INIT(FILE_MAX);
-    int r = zip_extract(fd, size, path, &b, &v->e);
-    close(fd);
-    if (!r) {
-        const char *type = type_of(path);
-        view_sandbox(v);
-        http_set(v->c, "Cache-Control", STR("private, no-store"));
-        if (!type)
-            http_set(v->c, "Content-Disposition", STR("attachment"));
-        http_send(v->c, type ? type : "application/octet-stream", buf_str(&b));
-    }
-    buf_done(&b);
-    return r;
+    _cleanup_(zip_closep) struct zip z = {.fd = -1};
+    TRY(damaged(v, &t, zip_open(fd, &z, &v->e)));
+    const struct zip_entry *entry = zip_find(&z, path);
+    if (!entry || entry->folder)
+        return err_set(&v->e, E_NOTFOUND, "There is no such file in the archive.");
+    _autobuf_ struct buf b = BUF_INIT(FILE_MAX);
+    int r = zip_extract(&z, entry, &b, &v->e);
+    if (r == E_LIMIT)
+        return err_set(&v->e, r, "The file is too large to show; download the archive.");
+    TRY(damaged(v, &t, r));
+    const char *type = type_of(path);
+    view_sandbox(v);
+    http_set(v->c, "Cache-Control", STR("private, no-store"));
+    if (!type)
+        http_set(v->c, "Content-Disposition", STR("attachment"));
+    http_send(v->c, type ? type : "application/octet-stream", buf_str(&b));
+    return 0;
 }

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/map.h"
+#include "base/text.h"
 #include "store/artifacts.h"
 #include "store/jobs.h"
 #include "store/pipelines.h"
@@ -422,6 +423,24 @@ static void fill_excerpt(struct view *v, struct val *row, struct str file, int64
     }
 }
 
+// Markup of a message: `words` become code.
+static void val_words(struct view *v, struct val *row, struct str text)
+{
+    struct buf b = BUF_INIT(KIB(64));
+    ptrdiff_t open, close;
+    while ((open = str_find(text, '`')) >= 0 &&
+           (close = str_find(str_from(text, (size_t)open + 1), '`')) >= 0) {
+        text_html(&b, str_head(text, (size_t)open));
+        buf_adds(&b, "<code>");
+        text_html(&b, str_n(text.p + open + 1, (size_t)close));
+        buf_adds(&b, "</code>");
+        text = str_from(text, (size_t)(open + close) + 2);
+    }
+    text_html(&b, text);
+    val_html(row, "text", arena_str(v->a, buf_str(&b)));
+    buf_done(&b);
+}
+
 // "file:line:column: text" per line; without a place the whole line is the text.
 static void fill_problems(struct view *v, const char *key, struct str text, struct str sha)
 {
@@ -441,11 +460,11 @@ static void fill_problems(struct view *v, const char *key, struct str text, stru
             val_str(row, "file", file);
             val_int(row, "line", n);
             val_int(row, "column", c);
-            val_str(row, "text", str_trim(tail));
+            val_words(v, row, str_trim(tail));
             if (shown++ < 10)
                 fill_excerpt(v, row, file, n, c, sha);
         } else {
-            val_str(row, "text", line);
+            val_words(v, row, line);
         }
     }
 }
@@ -518,6 +537,7 @@ static int pipeline_page(struct view *v)
     fill_stages(v, v->root, jobs, n, true);
     val_strf(row, "cursor", "%llu", (unsigned long long)fingerprint(&p, jobs, n));
     val_int(row, "jobs", (int64_t)n);
+    val_cstr(row, "jobs_word", n == 1 ? "job" : "jobs");
     val_bool(v->root, "any_jobs", n > 0);
     val_bool(v->root, "any_warnings", p.warnings.n > 0);
     val_int(v->root, "from_pipeline", p.id);
@@ -552,7 +572,7 @@ static int fill_artifacts(struct view *v, struct tx *tx, const struct job *j)
         if (f[i].expire_at && !expired) {
             struct buf b = BUF_INIT(64);
             tmpl_duration(&b, f[i].expire_at - v->now);
-            int64_t days = (f[i].expire_at - v->now) / 86400000;
+            int64_t days = (f[i].expire_at - v->now + 43200000) / 86400000;
             val_str(a, "expires",
                     days > 1 ? arena_strf(v->a, "%lld days", (long long)days)
                              : arena_str(v->a, buf_str(&b)));

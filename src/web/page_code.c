@@ -305,6 +305,7 @@ static int show_folder(struct view *v, const struct place *at, bool home)
         TRY(git_commit_count(v->repo, str_of(at->sha), 10000, &commits, &v->e));
         val_str(v->root, "commits",
                 commits >= 10000 ? STR("10,000+") : arena_strf(v->a, "%zu", commits));
+        val_cstr(v->root, "commits_word", commits == 1 ? "commit" : "commits");
     }
     struct str title = at->path.n ? at->path : v->project.full_name;
     return view_render(v, "tree", arena_dup(v->a, title));

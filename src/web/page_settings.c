@@ -224,6 +224,9 @@ static int show_members(struct view *v, const char *problem)
     TRY(member_list(&tx, v->a, v->project.id, 0, true, search, v->now, &page, &rows, &n, &v->e));
     struct val *list = val_list(v->root, "members");
     bool manage = v->level >= ACCESS_MAINTAINER;
+    val_bool(v->root, "any_members", n > 0);
+    ptrdiff_t slash = str_rfind(v->project.full_path, '/');
+    val_str(v->root, "owner", slash < 0 ? STR_NONE : str_head(v->project.full_path, (size_t)slash));
     for (size_t i = 0; i < n; i++) {
         const struct member *m = &rows[i];
         struct val *row = val_push(list);

@@ -174,6 +174,7 @@ static int runners_page(struct view *v)
     struct runner *rows;
     size_t n;
     TRY(runner_list(&tx, v->a, &f, &page, &rows, &n, &v->e));
+    val_bool(v->root, "any_runners", n > 0);
     struct val *list = val_list(v->root, "runners");
     for (size_t i = 0; i < n; i++) {
         const struct runner *r = &rows[i];
@@ -204,11 +205,14 @@ static int runners_page(struct view *v)
         size_t nm;
         TRY(runner_manager_list(&tx, v->a, r->id, &m, &nm, &v->e));
         if (nm) {
-            val_str(row, "version", m[0].version);
-            val_str(row, "executor", m[0].executor);
-            val_str(row, "platform",
-                    arena_strf(v->a, "%" PRISTR "/%" PRISTR, STRARG(m[0].platform),
-                               STRARG(m[0].architecture)));
+            if (m[0].version.n)
+                val_str(row, "version", m[0].version);
+            if (m[0].executor.n)
+                val_str(row, "executor", m[0].executor);
+            if (m[0].platform.n)
+                val_str(row, "platform",
+                        arena_strf(v->a, "%" PRISTR "/%" PRISTR, STRARG(m[0].platform),
+                                   STRARG(m[0].architecture)));
         }
     }
     view_pager(v, &page);

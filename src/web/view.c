@@ -216,6 +216,21 @@ static const char *error_title(int status)
     }
 }
 
+// Messages of the layers below are written for the API: "404 Project Not Found", "403 Forbidden:
+// this needs ...". A page has the number above and wants a sentence.
+static const char *error_sentence(struct view *v, int status, const char *message)
+{
+    struct str s = message ? str_of(message) : STR_NONE;
+    if (str_starts(s, STR("403 Forbidden: ")))
+        s = str_from(s, strlen("403 Forbidden: "));
+    if (!s.n || (s.n > 3 && s.p[0] >= '4' && s.p[0] <= '5' && s.p[3] == ' '))
+        return error_words(status);
+    char *copy = arena_dup(v->a, s);
+    if (copy[0] >= 'a' && copy[0] <= 'z')
+        copy[0] = (char)(copy[0] - 'a' + 'A');
+    return copy;
+}
+
 int view_error(struct view *v, int status, const char *message)
 {
     struct val *old = v->root;
@@ -225,7 +240,7 @@ int view_error(struct view *v, int status, const char *message)
     v->tab = NULL;
     val_int(v->root, "status", status);
     val_cstr(v->root, "heading", error_title(status));
-    val_cstr(v->root, "message", message ? arena_dup(v->a, str_of(message)) : error_words(status));
+    val_cstr(v->root, "message", error_sentence(v, status, message));
     val_bool(v->root, "server_fault", status >= 500);
     val_bool(v->root, "not_found", status == 404);
     http_status(v->c, status);

@@ -7,9 +7,9 @@
 #include "forge/access.h"
 #include "forge/auth.h"
 #include "forge/forge.h"
+#include "forge/throttle.h"
 #include "git/read.h"
 #include "net/http_server.h"
-#include "web/throttle.h"
 #include "web/tmpl.h"
 #include "web/web.h"
 

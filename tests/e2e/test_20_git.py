@@ -1,5 +1,6 @@
 """Git over HTTP with the real git program as the client, against a server that has the Git face alone."""
 import base64
+import contextlib
 import gzip
 import hashlib
 import http.client
@@ -9,10 +10,12 @@ import random
 import re
 import signal
 import socket
+import sqlite3
 import stat
 import struct
 import subprocess
 import threading
+import time
 import zlib
 
 import pytest
@@ -270,6 +273,31 @@ def test_every_moved_ref_is_one_event(server, tmp_path):
     assert [(e[3], e[4]) for e in server.events(tag)] == [(ZERO, second)]
 
 
+def test_many_refs_in_one_push(own_server, tmp_path):
+    server = own_server().start()
+    work, branch = new_work(tmp_path, server)
+    git("push", "-q", "origin", branch, cwd=work)
+    head = git("rev-parse", "HEAD", cwd=work).stdout.strip()
+    refs = [f"refs/heads/many-{i:03}" for i in range(400)] + [f"refs/tags/many-{i:03}" for i in range(100)]
+    subprocess.run(["git", "update-ref", "--stdin"], input="".join(f"create {ref} {head}\n" for ref in refs), text=True,
+                   cwd=work, check=True)
+    begun = time.monotonic()
+    done = git("push", "--progress", "origin", "refs/heads/many-*:refs/heads/many-*",
+               "refs/tags/many-*:refs/tags/many-*", cwd=work)
+    assert time.monotonic() - begun < 5
+    assert "Only the first 4 of these 500 branches and tags may start a pipeline" in done.stderr
+    listed = git("ls-remote", "origin", "*/many-*", cwd=work).stdout.split()
+    assert sorted(listed[1::2]) == refs and set(listed[::2]) == {head}
+    # Each is an event, and four wait for somebody who makes a pipeline.
+    wait_until(lambda: len([e for e in server.lines if "/many-" in e[2]]) == 4, what="events")
+    with contextlib.closing(sqlite3.connect(server.state / "slipway.db")) as db:
+        assert db.execute("SELECT count(*), count(handled_at) FROM push_events WHERE ref LIKE '%/many-%'") \
+            .fetchone() == (500, 500)
+    # What makes no pipeline takes nobody's place.
+    git("push", "-q", "origin", *[f":{ref}" for ref in refs[:6]], branch + ":refs/heads/zz-last", cwd=work)
+    wait_until(lambda: server.events("refs/heads/zz-last"), what="the event of the last branch")
+
+
 def test_a_large_push_comes_in_chunks(server, tmp_path):
     work, branch = new_work(tmp_path, server)
     commit_files(work, {"big.bin": random.Random(1).randbytes(12 << 20)}, "big")
@@ -409,6 +437,22 @@ def test_a_password_is_remembered_but_not_longer_than_it_is_right(server):
     for _ in range(3):
         assert server.request("GET", path, "owner").status == 200
         assert server.request("GET", path, "owner", "pw-of-owner-2").status == 401
+
+
+def test_guessing_a_password_is_stopped(own_server):
+    server = own_server().start()
+    path = "/owner/closed.git/info/refs?service=git-upload-pack"
+    for i in range(10):
+        assert server.request("GET", path, "Owner" if i % 2 else "owner", f"wrong-{i}").status == 401
+    for password in ("wrong-11", None):  # now also the right one, or it could be told from the others
+        r = server.request("GET", path, "owner", password)
+        assert r.status == 429 and b"Too many wrong passwords" in r.text
+        assert 0 < int(r.getheader("Retry-After")) <= 300
+    assert server.request("GET", path, "owner", server.seed["owner_read"]).status == 200  # a token is no guess
+    assert server.request("GET", path, "root").status == 200  # nor is another account concerned
+    for i in range(30):  # many accounts from one address
+        assert server.request("GET", path, f"nobody-{i}", "wrong").status == 401
+    assert server.request("GET", path, "root").status == 429
 
 
 def test_requests_that_are_not_git(server):

@@ -287,6 +287,17 @@ def test_raw_files_cannot_become_pages(site, people):
     assert r.headers["Content-Disposition"].startswith("attachment") and r.content[:2] == b"PK"
 
 
+def test_artifacts_show_one_folder_at_a_time(site, people):
+    s, base = people["owner"], f"{P}/-/jobs/{site.good_job}/artifacts"
+    top = site.get(s, f"{base}/browse").text
+    assert f'href="{base}/browse/public"' in top and "2 files" in top and "index.html" not in top
+    below = site.get(s, f"{base}/browse/public").text
+    assert f'href="{base}/browse/public/css"' in below and f'href="{base}/file/public/index.html"' in below
+    assert site.get(s, f"{base}/file/public/css/site.css").text.startswith("h1")
+    for name in ("public", "public/none", "index.html"):
+        assert site.get(s, f"{base}/file/{name}").status_code == 404, name
+
+
 def test_repository_content_is_escaped(site, people):
     s = people["owner"]
     home = site.get(s, P).text

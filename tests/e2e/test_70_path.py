@@ -2,11 +2,13 @@
 import os
 import pathlib
 import re
+import signal
+import subprocess
 import sys
 
 import requests
 
-from conftest import ROOT, Platform, commit_files, git, wait_until
+from conftest import ROOT, Platform, commit_files, free_port, git, wait_until
 
 sys.path.insert(0, str(ROOT / "tests/lib"))
 from api import Api  # noqa: E402
@@ -128,9 +130,30 @@ def test_the_sample_twice_and_nothing_left_behind(tmp_path):
 
 
 def test_a_second_up_on_the_same_state_is_refused(platform):
-    import subprocess
-    from conftest import SLIPWAY, free_port
+    from conftest import SLIPWAY
     done = subprocess.run([SLIPWAY, "up", "--state", platform.state, "--listen", f"127.0.0.1:{free_port()}"],
                           capture_output=True, text=True, timeout=20)
     assert done.returncode != 0
     assert "already" in done.stderr and str(platform.state) in done.stderr
+
+
+def test_make_run_and_interrupt(tmp_path):
+    """The first of the README's two commands, and Ctrl-C: a terminal sends SIGINT to the whole group."""
+    state = tmp_path / "run"
+    port = free_port()
+    p = subprocess.Popen(["make", "run", f"RUN_ARGS=--state {state} --listen 127.0.0.1:{port}"], cwd=ROOT, text=True,
+                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
+    banner = ""
+    try:
+        while "Ctrl-C" not in banner:
+            line = p.stdout.readline()
+            assert line, banner
+            banner += line
+        for what in (f"http://localhost:{port}\n", "root / ", "/root/hello-site.git", "/-/pipelines/", f".pages.localhost:{port}/hello-site/"):
+            assert what in banner
+        assert (ROOT / "build/slipway").exists() and (ROOT / "build/slipway-init").exists()
+    finally:
+        os.killpg(p.pid, signal.SIGINT)
+        p.wait(30)
+        p.stdout.close()
+    wait_until(lambda: not processes_of(state), 10, "every process gone")

@@ -29,6 +29,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
 
 #define MINUTE (60 * INT64_C(1000))
 #define HOUR   (60 * MINUTE)
@@ -376,6 +377,7 @@ static void add_zip(struct tx *tx, int64_t job_id)
     struct buf z = BUF_INIT(MIB(1)), dir = BUF_INIT(MIB(1));
     for (int i = 0; i < 2; i++) {
         uint32_t n = (uint32_t)strlen(TEXTS[i]), at = (uint32_t)z.n;
+        uint32_t crc = (uint32_t)crc32(0, (const unsigned char *)TEXTS[i], n);
         uint16_t name = (uint16_t)strlen(NAMES[i]);
         char head[46] = {0};
         memcpy(head, "PK\3\4\24", 5);
@@ -387,6 +389,7 @@ static void add_zip(struct tx *tx, int64_t job_id)
         buf_adds(&z, TEXTS[i]);
         memset(head, 0, sizeof(head));
         memcpy(head, "PK\1\2\24\0\24", 7);
+        memcpy(head + 16, &crc, 4);
         memcpy(head + 20, &n, 4);
         memcpy(head + 24, &n, 4);
         memcpy(head + 28, &name, 2);

@@ -21,6 +21,9 @@ static void cuts(void **state)
     for (struct str rest = STR("a,,b,"), part; str_cut(&rest, ',', &part); i++)
         assert_str(part, want[i]);
     assert_int_equal(i, 4);
+    struct str nothing = STR_NONE, head = STR("what stood here before");
+    assert_false(str_cut(&nothing, ',', &head));
+    assert_true(head.n == 0 && head.p == NULL);
     assert_str(str_trim(STR(" \t x y \r\n")), "x y");
     assert_str(str_trim(STR("   ")), "");
 }

@@ -3,6 +3,7 @@
 #include "peer.h"
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -771,16 +772,84 @@ static void listens_on_unix_sockets(void **state)
     assert_int_equal(access(path, F_OK), -1);
 }
 
-RUN_TESTS(cmocka_unit_test(answers), cmocka_unit_test(refuses),
-          cmocka_unit_test(pipelines_in_order), cmocka_unit_test(ten_thousand_on_one_connection),
-          cmocka_unit_test(carries_large_bodies), cmocka_unit_test(limits_bodies),
-          cmocka_unit_test(waits_with_100), cmocka_unit_test(cuts_slow_clients),
-          cmocka_unit_test(one_byte_a_second_is_cut), cmocka_unit_test(survives_clients_that_leave),
-          cmocka_unit_test_setup_teardown(sends_large_answers_to_slow_readers, make_large,
-                                          drop_large),
-          cmocka_unit_test_setup_teardown(cuts_readers_that_stall, make_large, drop_large),
-          cmocka_unit_test(says_503_when_full),
-          cmocka_unit_test(survives_running_out_of_descriptors),
-          cmocka_unit_test(answers_half_closed_clients),
-          cmocka_unit_test(idle_connections_can_speak_again), cmocka_unit_test(tells_and_styles),
-          cmocka_unit_test(listens_on_unix_sockets))
+// ---- the backlog at the stop
+
+static sem_t loop_held, let_loop_go;
+
+static void hold_loop(void *ctx, const struct http_access *a)
+{
+    if (a->status != 400)
+        return;
+    sem_post(&loop_held);
+    sem_wait(&let_loop_go);
+}
+
+static void *stop_it(void *arg)
+{
+    http_server_stop(arg, 10000);
+    return NULL;
+}
+
+// Connections that nobody has accepted yet when the server is told to stop get their answers.
+static void answers_the_backlog_when_stopping(void **state)
+{
+    enum { WAITING = 100 }; // more than one batch of accepts
+    static struct peer waiting[WAITING];
+    for (int tcp = 0; tcp < 2; tcp++) {
+        struct http_server_config cfg = HTTP_SERVER_DEFAULTS;
+        struct http_server *s;
+        struct err e = ERR_INIT;
+        pthread_t stopper;
+        char path[64];
+        snprintf(path, sizeof path, "/tmp/slipway-backlog-%d.sock", (int)getpid());
+        sem_init(&loop_held, 0, 0);
+        sem_init(&let_loop_go, 0, 0);
+        cfg.handler = echo;
+        cfg.access = hold_loop;
+        assert_int_equal(http_server_new(&cfg, &s, &e), 0);
+        assert_int_equal(tcp ? http_server_listen_tcp(s, "127.0.0.1", 0, &e)
+                             : http_server_listen_unix(s, path, 0600, &e),
+                         0);
+        assert_int_equal(http_server_start(s, &e), 0);
+        for (int i = -1; i < WAITING; i++) {
+            struct peer p = {.in = BUF_INIT(MIB(1)), .last = BUF_INIT(KIB(64))};
+            assert_int_equal(tcp ? fd_connect_tcp("127.0.0.1", http_server_port(s), &p.fd, &e)
+                                 : fd_connect_unix(path, &p.fd, &e),
+                             0);
+            if (i < 0) {
+                peer_says(&p, "GET /../x HTTP/1.1\r\nHost: x\r\n\r\n");
+                sem_wait(&loop_held);
+                peer_close(&p);
+                continue;
+            }
+            peer_says(&p, "GET /hello HTTP/1.1\r\nHost: x\r\n\r\n");
+            waiting[i] = p;
+        }
+        pthread_create(&stopper, NULL, stop_it, s);
+        usleep(20000); // the stop is under way; sooner or later makes no difference to the outcome
+        sem_post(&let_loop_go);
+        for (int i = 0; i < WAITING; i++) {
+            struct str head = peer_until(&waiting[i], "\r\n\r\n");
+            assert_true(str_starts(head, STR("HTTP/1.1 200 OK\r\n")));
+            assert_str(peer_rest(&waiting[i]), "hello\n");
+            peer_close(&waiting[i]);
+        }
+        pthread_join(stopper, NULL);
+        http_server_free(s);
+        sem_destroy(&loop_held);
+        sem_destroy(&let_loop_go);
+    }
+}
+
+RUN_TESTS(
+    cmocka_unit_test(answers), cmocka_unit_test(refuses), cmocka_unit_test(pipelines_in_order),
+    cmocka_unit_test(ten_thousand_on_one_connection), cmocka_unit_test(carries_large_bodies),
+    cmocka_unit_test(limits_bodies), cmocka_unit_test(waits_with_100),
+    cmocka_unit_test(cuts_slow_clients), cmocka_unit_test(one_byte_a_second_is_cut),
+    cmocka_unit_test(survives_clients_that_leave),
+    cmocka_unit_test_setup_teardown(sends_large_answers_to_slow_readers, make_large, drop_large),
+    cmocka_unit_test_setup_teardown(cuts_readers_that_stall, make_large, drop_large),
+    cmocka_unit_test(says_503_when_full), cmocka_unit_test(survives_running_out_of_descriptors),
+    cmocka_unit_test(answers_half_closed_clients),
+    cmocka_unit_test(idle_connections_can_speak_again), cmocka_unit_test(tells_and_styles),
+    cmocka_unit_test(listens_on_unix_sockets), cmocka_unit_test(answers_the_backlog_when_stopping))

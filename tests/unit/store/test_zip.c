@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "api/zip.h"
-#include "base/buf.h"
+// Archives that strangers made: good ones are read, hostile ones are refused with the entry's name,
+// and no cut or changed byte gives more than an error.
+#include "base/mem.h"
+#include "store/zip.h"
 
 #include "../../lib/test.h"
 
@@ -98,16 +100,24 @@ static void reads_what_it_says(void **state)
     _cleanup_(maker_done) struct maker m = maker();
     struct str text = STR("hello hello hello hello hello hello");
     add(&m, "public/", 7, STR(""), S_IFDIR | 0755, false);
-    add(&m, "public/index.html", 17, text, S_IFREG | 0644, true);
     add(&m, "public/run.sh", 13, text, S_IFREG | 0755, false);
+    add(&m, "public/index.html", 17, text, S_IFREG | 0644, true);
     int fd = finish(&m);
     struct zip z;
     struct err e = ERR_INIT;
     assert_int_equal(zip_open(fd, &z, &e), 0);
     assert_int_equal(z.n, 3);
     assert_int_equal(z.total, 2 * text.n);
+    assert_str(z.entries[0].name, "public/");
+    assert_true(z.entries[0].folder);
+    assert_str(z.entries[1].name, "public/index.html");
+    assert_str(z.entries[2].name, "public/run.sh");
+    for (size_t i = 0; i < z.n; i++)
+        assert_ptr_equal(zip_find(&z, z.entries[i].name), &z.entries[i]);
     assert_null(zip_find(&z, STR("nothing")));
-    for (int i = 1; i < 3; i++) {
+    assert_null(zip_find(&z, STR("../../etc/passwd")));
+    assert_null(zip_find(&z, STR("")));
+    for (size_t i = 1; i < z.n; i++) {
         _autobuf_ struct buf out = BUF_INIT(KIB(4));
         assert_int_equal(zip_read(&z, &z.entries[i], collect, &out, &e), 0);
         assert_true(str_eq(buf_str(&out), text));
@@ -212,5 +222,44 @@ static void refuses_overlaps_and_lies(void **state)
     close(fd);
 }
 
+static void nothing_in_it(void **state)
+{
+    _cleanup_(maker_done) struct maker m = maker();
+    struct zip z;
+    struct err e = ERR_INIT;
+    int fd = finish(&m);
+    assert_int_equal(zip_open(fd, &z, &e), 0);
+    assert_int_equal(z.n, 0);
+    assert_null(zip_find(&z, STR("a")));
+    zip_close(&z);
+    close(fd);
+    fd = memfd_create("zip", 0);
+    assert_int_equal(write(fd, "this is not a zip archive at all, but long enough", 49), 49);
+    assert_int_equal(zip_open(fd, &z, &e), E_INVALID);
+    assert_non_null(strstr(e.msg, "not a zip archive"));
+    close(fd);
+}
+
+// A file that unpacks to more than the reader wants takes no more memory than it allowed.
+static void extracts_within_a_ceiling(void **state)
+{
+    _cleanup_(maker_done) struct maker m = maker();
+    char *text = mem_zalloc(2000000, 1);
+    struct zip z;
+    struct err e = ERR_INIT;
+    add(&m, "big", 3, str_n(text, 2000000), S_IFREG | 0644, true);
+    int fd = finish(&m);
+    assert_int_equal(zip_open(fd, &z, &e), 0);
+    _autobuf_ struct buf small = BUF_INIT(KIB(512)), enough = BUF_INIT(2000000);
+    assert_int_equal(zip_extract(&z, &z.entries[0], &small, &e), E_LIMIT);
+    assert_true(small.cap <= KIB(512));
+    assert_int_equal(zip_extract(&z, &z.entries[0], &enough, &e), 0);
+    assert_true(str_eq(buf_str(&enough), str_n(text, 2000000)));
+    zip_close(&z);
+    close(fd);
+    free(text);
+}
+
 RUN_TESTS(cmocka_unit_test(reads_what_it_says), cmocka_unit_test(refuses_hostile_entries),
-          cmocka_unit_test(survives_any_damage), cmocka_unit_test(refuses_overlaps_and_lies))
+          cmocka_unit_test(survives_any_damage), cmocka_unit_test(refuses_overlaps_and_lies),
+          cmocka_unit_test(nothing_in_it), cmocka_unit_test(extracts_within_a_ceiling))

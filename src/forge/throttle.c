@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The table of failed attempts: a small set-associative cache keyed by a seeded hash. It forgets
 // with time and with the process; nothing in it is worth keeping. Shared by all workers, one lock.
-#include "web/throttle.h"
+#include "forge/throttle.h"
 
 #include <stdint.h>
 

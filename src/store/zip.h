@@ -3,7 +3,7 @@
 // Opening checks the whole directory before anything is believed: names, sizes, offsets, kinds.
 #pragma once
 
-#include "base/arena.h"
+#include "base/buf.h"
 #include "base/err.h"
 
 struct zip_entry {
@@ -16,8 +16,8 @@ struct zip_entry {
 };
 
 struct zip {
-    int fd; // borrowed
-    struct zip_entry *entries;
+    int fd;                    // borrowed
+    struct zip_entry *entries; // sorted by name
     size_t n;
     uint64_t total; // bytes of all entries, unpacked
 };
@@ -26,7 +26,7 @@ struct zip {
 #define ZIP_DIRECTORY_MAX MIB(64)
 
 // E_INVALID with a sentence that names the entry: not a zip, damaged, encrypted, an absolute name,
-// a "..", a link or device, control bytes, a name twice, entries that overlap or lie outside.
+// a "..", a link or device, control bytes, a name twice, entries that overlap or lie outside,
 // too many entries. Entries and names live until zip_close.
 int zip_open(int fd, struct zip *ret, struct err *e) MUST_USE;
 void zip_close(struct zip *z); // frees, leaves the fd
@@ -40,3 +40,6 @@ const struct zip_entry *zip_find(const struct zip *z, struct str name);
 int zip_read(const struct zip *z, const struct zip_entry *entry,
              int (*sink)(void *ctx, struct str piece, struct err *e), void *ctx,
              struct err *e) MUST_USE;
+// The same, appended to `to`. E_LIMIT: more than `to` may hold.
+int zip_extract(const struct zip *z, const struct zip_entry *entry, struct buf *to,
+                struct err *e) MUST_USE;

@@ -2,7 +2,7 @@
 // The brake on guessing.
 #include "../../lib/test.h"
 
-#include "web/throttle.h"
+#include "forge/throttle.h"
 
 #include <stdlib.h>
 

@@ -3,22 +3,15 @@
 // and only the central directory is believed (local headers give offsets alone). No writing, no
 // extraction to disk here: the caller's sink decides what becomes of the bytes. Thread-free: one
 // owner per struct.
-#include "api/zip.h"
+#include "store/zip.h"
 
-#include "base/map.h"
 #include "base/mem.h"
+#include "store/store.h"
 
 #include <errno.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
-
-#define TRY_ZIP(call)                                                                              \
-    do {                                                                                           \
-        int rc_ = (call);                                                                          \
-        if (rc_ < 0)                                                                               \
-            return rc_;                                                                            \
-    } while (0)
 
 #define EOCD_SIZE      22
 #define EOCD64_SIZE    56
@@ -66,13 +59,13 @@ static int find_directory64(int fd, uint64_t eocd, struct directory *d, struct e
     unsigned char locator[LOCATOR64_SIZE], end[EOCD64_SIZE];
     if (eocd < LOCATOR64_SIZE)
         return err_set(e, E_INVALID, "the archive's zip64 record is missing");
-    TRY_ZIP(read_at(fd, eocd - LOCATOR64_SIZE, locator, sizeof(locator), e));
+    TRY(read_at(fd, eocd - LOCATOR64_SIZE, locator, sizeof(locator), e));
     if (le32(locator) != 0x07064b50)
         return err_set(e, E_INVALID, "the archive's zip64 record is missing");
     uint64_t at = le64(locator + 8);
     if (at > eocd || eocd - at < EOCD64_SIZE)
         return err_set(e, E_INVALID, "the archive's zip64 record lies outside of it");
-    TRY_ZIP(read_at(fd, at, end, sizeof(end), e));
+    TRY(read_at(fd, at, end, sizeof(end), e));
     if (le32(end) != 0x06064b50)
         return err_set(e, E_INVALID, "the archive's zip64 record is damaged");
     d->count = le64(end + 32);
@@ -87,7 +80,7 @@ static int find_directory(int fd, uint64_t file_size, struct directory *d, struc
     size_t n = (size_t)MIN(file_size, sizeof(tail));
     if (n < EOCD_SIZE)
         return err_set(e, E_INVALID, "this is not a zip archive: it is only %zu bytes long", n);
-    TRY_ZIP(read_at(fd, file_size - n, tail, n, e));
+    TRY(read_at(fd, file_size - n, tail, n, e));
     for (size_t i = n - EOCD_SIZE + 1; i-- > 0;) {
         const unsigned char *p = tail + i;
         if (le32(p) != 0x06054b50 || i + EOCD_SIZE + le16(p + 20) != n)
@@ -98,7 +91,7 @@ static int find_directory(int fd, uint64_t file_size, struct directory *d, struc
         *d =
             (struct directory){.offset = le32(p + 16), .size = le32(p + 12), .count = le16(p + 10)};
         if (d->offset == 0xffffffff || d->size == 0xffffffff || d->count == 0xffff)
-            TRY_ZIP(find_directory64(fd, eocd, d, e));
+            TRY(find_directory64(fd, eocd, d, e));
         if (d->offset > eocd || d->size > eocd - d->offset)
             return err_set(e, E_INVALID, "the archive's directory lies outside of it");
         return 0;
@@ -208,11 +201,26 @@ static int check_kind(const unsigned char *p, struct zip_entry *z, struct err *e
     return 0;
 }
 
+static int by_name(const void *a, const void *b)
+{
+    return str_cmp(((const struct zip_entry *)a)->name, ((const struct zip_entry *)b)->name);
+}
+
 static int by_offset(const void *a, const void *b)
 {
     uint64_t x = (*(const struct zip_entry *const *)a)->offset,
              y = (*(const struct zip_entry *const *)b)->offset;
     return x < y ? -1 : x > y;
+}
+
+static int check_twice(const struct zip *z, struct err *e)
+{
+    char text[120];
+    for (size_t i = 1; i < z->n; i++)
+        if (str_eq(z->entries[i - 1].name, z->entries[i].name))
+            return err_set(e, E_INVALID, "entry \"%s\" is there twice",
+                           show(z->entries[i].name, text));
+    return 0;
 }
 
 // Entries that share bytes make an archive of kilobytes unpack to petabytes.
@@ -239,7 +247,6 @@ static int check_overlap(const struct zip *z, uint64_t directory, struct err *e)
 static int read_entries(struct zip *z, const struct directory *d, unsigned char *bytes,
                         struct err *e)
 {
-    _cleanup_(map_done) struct map names = MAP_INIT;
     size_t at = 0;
     char text[120];
     for (size_t i = 0; i < d->count; i++) {
@@ -259,17 +266,17 @@ static int read_entries(struct zip *z, const struct directory *d, unsigned char 
             .method = le16(p + 10),
         };
         if (one->size == 0xffffffff || one->packed == 0xffffffff || one->offset == 0xffffffff)
-            TRY_ZIP(read_extra64(p + CENTRAL_SIZE + nname, nextra, one, e));
-        TRY_ZIP(check_name(one->name, e));
-        TRY_ZIP(check_kind(p, one, e));
-        if (map_set(&names, one->name, one))
-            return err_set(e, E_INVALID, "entry \"%s\" is there twice", show(one->name, text));
+            TRY(read_extra64(p + CENTRAL_SIZE + nname, nextra, one, e));
+        TRY(check_name(one->name, e));
+        TRY(check_kind(p, one, e));
         if (one->size > UINT64_MAX / 2 - z->total)
             return err_set(e, E_INVALID, "entry \"%s\": impossible size", show(one->name, text));
         z->total += one->size;
         z->n++;
         at += CENTRAL_SIZE + nname + nextra + ncomment;
     }
+    qsort(z->entries, z->n, sizeof(*z->entries), by_name);
+    TRY(check_twice(z, e));
     return check_overlap(z, d->offset, e);
 }
 
@@ -280,7 +287,7 @@ int zip_open(int fd, struct zip *ret, struct err *e)
     *ret = (struct zip){.fd = fd};
     if (fstat(fd, &st) < 0)
         return err_errno(e, errno, "cannot read the archive");
-    TRY_ZIP(find_directory(fd, (uint64_t)st.st_size, &d, e));
+    TRY(find_directory(fd, (uint64_t)st.st_size, &d, e));
     if (d.count > ZIP_ENTRIES_MAX || d.size > ZIP_DIRECTORY_MAX)
         return err_set(e, E_INVALID, "the archive has more than %d entries", ZIP_ENTRIES_MAX);
     if (d.count > d.size / CENTRAL_SIZE)
@@ -305,10 +312,8 @@ void zip_close(struct zip *z)
 
 const struct zip_entry *zip_find(const struct zip *z, struct str name)
 {
-    for (size_t i = 0; i < z->n; i++)
-        if (str_eq(z->entries[i].name, name))
-            return &z->entries[i];
-    return NULL;
+    const struct zip_entry wanted = {.name = name};
+    return z->n ? bsearch(&wanted, z->entries, z->n, sizeof(wanted), by_name) : NULL;
 }
 
 struct unpack {
@@ -372,8 +377,8 @@ static int unpack_stored(struct unpack *u, int fd, uint64_t at, struct err *e)
     uint64_t left = u->entry->packed;
     while (left) {
         size_t n = (size_t)MIN(left, sizeof(piece));
-        TRY_ZIP(read_at(fd, at, piece, n, e));
-        TRY_ZIP(unpack_out(u, piece, n, e));
+        TRY(read_at(fd, at, piece, n, e));
+        TRY(unpack_out(u, piece, n, e));
         at += n;
         left -= n;
     }
@@ -387,14 +392,26 @@ int zip_read(const struct zip *z, const struct zip_entry *entry,
     char text[120];
     if (entry->folder)
         return err_set(e, E_INVALID, "entry \"%s\" is a folder", show(entry->name, text));
-    TRY_ZIP(read_at(z->fd, entry->offset, local, sizeof(local), e));
+    TRY(read_at(z->fd, entry->offset, local, sizeof(local), e));
     if (le32(local) != 0x04034b50)
         return err_set(e, E_INVALID, "entry \"%s\" is damaged", show(entry->name, text));
     uint64_t at = entry->offset + LOCAL_SIZE + le16(local + 26) + le16(local + 28);
     struct unpack u = {.entry = entry, .sink = sink, .ctx = ctx};
-    TRY_ZIP(entry->method ? unpack_deflate(&u, z->fd, at, e) : unpack_stored(&u, z->fd, at, e));
+    TRY(entry->method ? unpack_deflate(&u, z->fd, at, e) : unpack_stored(&u, z->fd, at, e));
     if (u.written != entry->size || u.crc != entry->crc32)
         return err_set(e, E_INVALID, "entry \"%s\" is damaged: its checksum does not fit",
                        show(entry->name, text));
     return 0;
+}
+
+static int append(void *ctx, struct str piece, struct err *e)
+{
+    struct buf *to = ctx;
+    buf_add(to, piece);
+    return buf_ok(to) ? 0 : err_set(e, E_LIMIT, "the entry has more than %zu bytes", to->max);
+}
+
+int zip_extract(const struct zip *z, const struct zip_entry *entry, struct buf *to, struct err *e)
+{
+    return zip_read(z, entry, append, to, e);
 }
