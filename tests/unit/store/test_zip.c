@@ -20,7 +20,7 @@ struct maker {
 static void put(struct buf *b, uint64_t v, int bytes)
 {
     for (int i = 0; i < bytes; i++)
-        buf_addc(b, (char)(v >> (8 * i)));
+        buf_addc(b, i < 8 ? (char)(v >> (8 * i)) : 0); // fields may be filled up with zeros
 }
 
 static void add(struct maker *m, const char *name, size_t nname, struct str data, unsigned mode,
