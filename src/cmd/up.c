@@ -50,7 +50,7 @@ struct supervisor {
     char state[PATH_MAX], url[256];
     char local[300]; // how this machine reaches its own edge, whatever people type
     const char *sample;
-    bool announced, sampling, stopping;
+    bool announced, sampling, stopping, runner_wanted;
     struct child sample_child;
     struct loop_io sample_ended;
     int64_t stopping_since;
@@ -132,6 +132,8 @@ static void announce(struct supervisor *s)
     s->announced = true;
     printf("Slipway %s is running.\n\n  Web UI    %s\n", SLIPWAY_VERSION, s->url);
     print_initial_password(s);
+    if (s->runner_wanted && !s->roles[RUNNER].enabled)
+        printf("  Runner    none: it could not start, see the log above; jobs will wait\n");
     fflush(stdout);
     if (s->sample)
         load_sample(s);
@@ -186,6 +188,14 @@ static void on_role_ended(struct loop_io *io, uint32_t events)
     if (s->stopping) {
         log_info("role stopped", LOGS("which", r->name), LOGI("status", code));
         stop_next(s);
+        return;
+    }
+    // Without a runner (no namespaces here, say) everything but the jobs works: the runner has told
+    // why.
+    if (!s->announced && code >= 1 && code <= 6 && r == &s->roles[RUNNER]) {
+        log_error("the runner cannot start; jobs will wait until one does", LOGI("status", code));
+        r->enabled = false;
+        announce(s);
         return;
     }
     if (!s->announced && code >= 1 && code <= 6) {
@@ -486,6 +496,7 @@ int cmd_up(int argc, char **argv)
     role_init(&s, SERVER, "server", true, server, ARRAY_SIZE(server));
     role_init(&s, EDGE, "edge", true, edge, ARRAY_SIZE(edge));
     role_init(&s, RUNNER, "runner", !no_runner, runner, ARRAY_SIZE(runner));
+    s.runner_wanted = !no_runner;
     if (run(&s, &e) < 0)
         return cmd_fail("up", &e);
     return s.status;

@@ -154,3 +154,11 @@ def test_behind_a_front_with_tls_addresses_are_what_people_type(tmp_path):
         wait_until(lambda: 'href="https://root.pages.example.org/front' in page("/root/front"), 60)
     finally:
         p.stop()
+
+
+def test_a_runner_that_cannot_start_does_not_take_the_rest_along(tmp_path, monkeypatch):
+    monkeypatch.setenv("SLIPWAY_SANDBOX", "nonsense")
+    p = Platform(tmp_path / "state").start()
+    assert "Runner    none" in p.banner and "nonsense" in p.log.read_text()
+    assert requests.get(p.url + "/-/readiness", timeout=5).status_code == 200
+    assert p.stop() == 0
