@@ -4,6 +4,7 @@
 #include "runner/runner.h"
 #include "cmd/cmd.h"
 #include "cmd/role.h"
+#include "os/fd.h"
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -258,14 +259,8 @@ static int keep_token(const struct setup *s, struct err *e)
 {
     if (!s->token_file)
         return 0;
-    int fd = open(s->token_file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd < 0 || write(fd, s->token.p, s->token.n) != (ssize_t)s->token.n || fsync(fd) < 0) {
-        int why = errno;
-        if (fd >= 0)
-            close(fd);
-        return err_errno(e, why, "cannot keep the runner's token in %s", s->token_file);
-    }
-    close(fd);
+    if (file_replace(s->token_file, buf_str(&s->token), 0600, e) < 0)
+        return err_wrap(e, "cannot keep the runner's token");
     return 0;
 }
 

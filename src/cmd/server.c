@@ -158,7 +158,8 @@ static bool take_pushes(struct server *s)
     return false;
 }
 
-// Ends what would hang, expires what is due, in a thread of its own until the server stops.
+// Ends what would hang, takes pushes that wait, expires what is due, in a thread of its own until
+// the server stops.
 static void *sweep(void *arg)
 {
     struct server *s = arg;
@@ -170,7 +171,6 @@ static void *sweep(void *arg)
         int64_t next = SWEEP_MOST_MS;
         if (ci_engine_sweep(s->engine, &next, &e) < 0)
             log_warn("sweep failed", LOGS("error", e.msg));
-        take_pushes(s);
         if (clock_ms() >= upkeep_at) {
             if (forge_upkeep(&s->forge, clock_wall_ms(), &e) < 0)
                 log_warn("upkeep failed", LOGS("error", e.msg));

@@ -22,10 +22,6 @@ static const char *path_of(const char *builds, int64_t job_id, char out[4200])
 int journal_add(const char *builds, int64_t job_id, struct str token, struct err *e)
 {
     char path[4200];
-    snprintf(path, sizeof(path), "%s/.jobs", builds);
-    int rc = dir_make(path, 0700, e);
-    if (rc < 0)
-        return rc;
     return file_replace(path_of(builds, job_id, path), token, 0600, e);
 }
 

@@ -8,7 +8,8 @@
 
 #include "base/str.h"
 
-// Notes that a job is taken: <builds>/.jobs/<id> holds its token (0600).
+// Notes that a job is taken: <builds>/.jobs/<id> holds its token (0600); the
+// folder is runner_prepare_builds()'s.
 int journal_add(const char *builds, int64_t job_id, struct str token, struct err *e) MUST_USE;
 // The server knows how it ended.
 void journal_remove(const char *builds, int64_t job_id);

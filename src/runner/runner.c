@@ -451,5 +451,7 @@ int runner_prepare_builds(const char *builds, char *ret_system_id, struct err *e
         rc = make_sub(builds, ".root", 0755, e);
     if (rc == 0)
         rc = make_sub(builds, ".spool", 0700, e);
+    if (rc == 0)
+        rc = make_sub(builds, ".jobs", 0700, e);
     return rc < 0 ? rc : read_system_id(builds, ret_system_id, e);
 }
